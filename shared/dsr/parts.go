@@ -1,0 +1,90 @@
+package dsr
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"time"
+
+	"lethe/shared/blob"
+	"lethe/shared/kind"
+	"lethe/shared/table"
+)
+
+// Clock tells the time.
+type Clock func() time.Time
+
+// A Workflow runs the state machines in statemachine/: Step Functions, or the
+// interpreter in package asl.
+type Workflow interface {
+	// Start starts an execution of a machine ("export" or "deletion"). It is durable
+	// when Start returns nil. A name that was ever used is kind.Conflict.
+	Start(ctx context.Context, machine, name string, input json.RawMessage) error
+	// Describe tells how an execution stands; kind.NotFound if there is none.
+	Describe(ctx context.Context, machine, name string) (Execution, error)
+	// Stop ends an execution; one that ended, or is absent, is no error.
+	Stop(ctx context.Context, machine, name, cause string) error
+}
+
+// An Execution is how one run of a machine stands.
+type Execution struct {
+	Status  ExecutionStatus
+	Started time.Time
+	Ended   time.Time // zero while it runs
+	Error   string    // the error name of one that failed
+}
+
+// ExecutionStatus is in the words of Step Functions.
+type ExecutionStatus string
+
+const (
+	ExecutionRunning   ExecutionStatus = "RUNNING"
+	ExecutionSucceeded ExecutionStatus = "SUCCEEDED"
+	ExecutionFailed    ExecutionStatus = "FAILED"
+	ExecutionTimedOut  ExecutionStatus = "TIMED_OUT"
+	ExecutionAborted   ExecutionStatus = "ABORTED"
+)
+
+// An Auditor makes the operations that put an entry into the audit trail, to be
+// written in the same transaction as what they tell of.
+type Auditor interface {
+	Record(ctx context.Context, e Entry) ([]table.Op, error)
+}
+
+// An Entry of the audit trail tells who did what to which request. It never holds
+// an identifier of a data subject.
+type Entry struct {
+	Project string    `json:"project"`
+	Time    time.Time `json:"time"`
+	Actor   string    `json:"actor"` // a mail address, or "lethe" for what the program did itself
+	Action  string    `json:"action"`
+	Task    string    `json:"task,omitempty"`
+	From    string    `json:"from,omitempty"` // network address
+}
+
+// Parts is what a platform supplies. Every field is needed but LedgerCopy.
+type Parts struct {
+	Control  table.Table
+	Bucket   blob.Bucket
+	Workflow Workflow
+	Sources  []Source
+	Auditor  Auditor
+	Keys     kind.Keyring
+	Clock    Clock
+	Log      *slog.Logger
+	// LedgerCopy is a second place for the ledger of erasures, or nil.
+	LedgerCopy blob.Bucket
+	Settings   Settings
+}
+
+// Settings are the periods and sizes of a deployment. Zero fields take the
+// default that the comment names.
+type Settings struct {
+	CancelWindow time.Duration // how long a deletion can be cancelled; 24 h, -1 for none
+	Budget       time.Duration // how long one run of a task goes on; 5 min
+	Outstanding  int64         // open requests per project; 100
+	ArchiveLife  time.Duration // how long an archive can be downloaded; 14 days
+	Batch        int           // least subjects to a batch; 50
+	SegmentSize  int           // bytes at which a segment ends; archive.SegmentSize
+	Laps         int           // asks of one batch in one execution; 20
+}

@@ -1,0 +1,99 @@
+package dsr
+
+import (
+	"time"
+)
+
+// A Type is what a request asks for.
+type Type string
+
+const (
+	Export   Type = "export"   // a copy of the data: GDPR art. 15 and 20, CCPA §1798.110
+	Deletion Type = "deletion" // its erasure: GDPR art. 17, CCPA §1798.105
+)
+
+// Compliance is the law that a request is made under, in the wire's lower case.
+type Compliance string
+
+const (
+	GDPR Compliance = "gdpr"
+	CCPA Compliance = "ccpa"
+)
+
+// Disclosure is how much of the data a request concerns, in the wire's upper
+// case. Under the GDPR it is always Data.
+type Disclosure string
+
+const (
+	Data       Disclosure = "DATA"
+	Categories Disclosure = "CATEGORIES"
+	Sources    Disclosure = "SOURCES"
+)
+
+// A Status is where a request stands, in the words of the wire.
+//
+//	PENDING → STAGING → STARTED → SUCCESS
+//	any of the first three → FAILURE; PENDING or STAGING → REVOKED
+//	FAILURE → PENDING or STARTED when it is run again
+type Status string
+
+const (
+	Pending Status = "PENDING" // accepted
+	Staging Status = "STAGING" // being planned, or in its cancel window
+	Started Status = "STARTED" // collecting, or past the point of no return
+	Success Status = "SUCCESS"
+	Failure Status = "FAILURE"
+	Revoked Status = "REVOKED"
+)
+
+// Open reports whether a request of this status still has work to do.
+func (s Status) Open() bool { return s == Pending || s == Staging || s == Started }
+
+// A Request is one data-subject request, as it is kept: without its ids, which
+// Service.IDs reads.
+type Request struct {
+	Task       string     `json:"task"` // its id, a UUID; also called tracking id
+	Project    string     `json:"project"`
+	Type       Type       `json:"type"`
+	Compliance Compliance `json:"compliance"`
+	Disclosure Disclosure `json:"disclosure"`
+	Status     Status     `json:"status"`
+	// Requester is the mail address of who asked.
+	Requester        string    `json:"requester"`
+	SubjectRequestID string    `json:"subject_request_id,omitempty"`
+	Count            int       `json:"count"` // submitted ids
+	Created          time.Time `json:"created"`
+	Due              time.Time `json:"due"`
+	Extension        string    `json:"extension,omitempty"` // the reason given for the one extension
+
+	Attempt int `json:"attempt"` // of the execution that may work on it, from 1
+	// Running is the attempt whose execution is known to have been started.
+	Running int `json:"running,omitempty"`
+	// Window is when a deletion may begin; until then it can be cancelled.
+	Window time.Time `json:"window,omitzero"`
+	// Limit is the snapshot of an export or the cutoff of a deletion, in whole
+	// milliseconds. A deletion that has one has begun and cannot be undone.
+	Limit    time.Time `json:"limit,omitzero"`
+	Batches  int       `json:"batches,omitempty"` // set by Plan
+	Rounds   int       `json:"rounds,omitempty"`  // how often Verify found something left
+	Planned  Tally     `json:"planned,omitzero"`  // what Plan found: a deletion's preview
+	Before   Tally     `json:"before,omitzero"`   // what was there to erase, or what was exported
+	After    Tally     `json:"after,omitzero"`    // what Verify found last
+	Finished time.Time `json:"finished,omitzero"`
+	// Reason is why a request ended FAILURE, or why it waits, as a sentence.
+	Reason string `json:"reason,omitempty"`
+	// Withdrawn means the archive was taken back because a subject in it was erased.
+	Withdrawn   bool  `json:"withdrawn,omitempty"`
+	ArchiveSize int64 `json:"archive_size,omitempty"` // bytes
+}
+
+// A Tally sums what was found over all sources and ids.
+type Tally struct {
+	Events   int64 `json:"events"`
+	Profiles int64 `json:"profiles"`
+	Edges    int64 `json:"edges"`
+	Subjects int64 `json:"subjects"` // submitted ids with anything found
+}
+
+// Begun reports whether a deletion has passed Begin.
+func (r Request) Begun() bool { return r.Type == Deletion && !r.Limit.IsZero() }

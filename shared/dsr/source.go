@@ -1,0 +1,128 @@
+package dsr
+
+import (
+	"context"
+	"time"
+
+	"lethe/shared/kind"
+)
+
+// A Source is one place where a project's end-user data lives: the built-in
+// store, a lake of objects, a SQL database, a processor that takes days to
+// answer. Lethe asks it in steps. A step does a bounded piece of work, carries a
+// cursor in and out, and may run again with the same cursor at any time: then it
+// must find, hand out or erase the same again, or find it already done. A source
+// is given a whole batch of subjects at a time, never holds a batch in memory,
+// and keeps nothing of a request beyond what its cursor says.
+//
+// Kinds of errors: Throttled and Unavailable are tried again, any other fails the
+// request. A source that has no answer yet says so by Progress.Wait or NotYet,
+// not by an error of another kind.
+type Source interface {
+	// Name is a short constant in lower case, unique in a deployment. It stands in
+	// manifests, findings and certificates.
+	Name() string
+
+	// Suppress makes the source drop data of the marked subjects that arrives late,
+	// as the marks say, from its return on. Marks of several tasks on one subject
+	// add up; the same mark again changes nothing. A source that takes in no data
+	// has nothing to do.
+	Suppress(ctx context.Context, project string, marks []Mark) error
+
+	// Fence returns how long a write may still land that looked before the last
+	// Suppress returned. A source that can wait for such writes waits and returns 0.
+	Fence(ctx context.Context) (time.Duration, error)
+
+	// Find counts what the source holds within scope, without reading out values.
+	Find(ctx context.Context, scope Scope, cursor string) (Progress, error)
+
+	// Collect opens the records within scope behind cursor, cluster by cluster in
+	// the order of Scope.Clusters; in a cluster first the profiles in the order of
+	// its ids, then the events by time (ties in an order that never changes).
+	Collect(ctx context.Context, scope Scope, cursor string) (Records, error)
+
+	// Erase removes what Find would count. Progress.Found tells nothing here: counts
+	// come from Find before and after, so that a step that ran twice counts once.
+	Erase(ctx context.Context, scope Scope, cursor string) (Progress, error)
+
+	// Scrub returns when no byte of what Erase removed is left in the source's own
+	// files. Where a provider owns the disks there is nothing to do.
+	Scrub(ctx context.Context) error
+}
+
+// A Scope is the batch of subjects and the part of their data that a step is
+// about. A record is in scope when its subject is one of Clusters' ids, and its
+// received_at, or for an event its time, is at or before Limit: the snapshot of an
+// export (received_at only) or the cutoff of a deletion (either).
+type Scope struct {
+	Project  string
+	Clusters []Cluster
+	// Limit is in whole milliseconds, inclusive.
+	Limit time.Time
+	// Erasure tells a deletion's scope from an export's; see above.
+	Erasure bool
+}
+
+// A Cluster is the ids that are one person. Folder numbers it within the request,
+// from 1; the archive has a folder of that number.
+type Cluster struct {
+	Folder    int
+	Submitted []kind.Subject // of the ids that were submitted, those of this person
+	IDs       []kind.Subject // all ids of this person, sorted, each once
+}
+
+// Progress is where a step of a source ended.
+type Progress struct {
+	// Cursor is where the next step goes on. Done means there is no next step.
+	Cursor string
+	Done   bool
+	// Wait, if not zero, means "not yet": ask again with Cursor after that time.
+	Wait time.Duration
+	// Found is what this step found, for each id with anything to tell. A later
+	// step adds to it.
+	Found []Found
+}
+
+// Found counts the records of one id. Cluster is an index in Scope.Clusters, ID
+// one in its IDs.
+type Found struct {
+	Cluster, ID             int
+	Events, Profiles, Edges int64
+}
+
+// Records hands out records one at a time.
+type Records interface {
+	// Next returns the next record, valid until the next call; io.EOF after the
+	// last; NotYet where the source has to be asked again later.
+	Next(ctx context.Context) (Record, error)
+	// Cursor is the position behind the record that Next returned last, for
+	// Source.Collect.
+	Cursor() string
+	// Close gives up what Collect opened.
+	Close() error
+}
+
+// A Record is one profile or one event of a subject.
+type Record struct {
+	Cluster, ID int  // indexes as in Found
+	Profile     bool // Data is a profile; else an event and the fields below count
+	Time        time.Time
+	Name        string
+	InsertID    string
+	// Data is a JSON object: a profile as it goes into profile.json, or the
+	// properties of an event as they go out.
+	Data []byte
+}
+
+// NotYet is the error of a source that wants to be asked again after that time.
+type NotYet time.Duration
+
+func (NotYet) Error() string { return "not yet" }
+
+// A Mark tells a source to keep late data of one subject out: a tombstone.
+type Mark struct {
+	Subject    kind.Subject
+	Task       string
+	Cutoff     time.Time // in whole milliseconds; data at or before it is late
+	Disclosure Disclosure
+}
