@@ -26,5 +26,6 @@ func (Subject) GoString() string { return hidden }
 // LogValue hides the identifier from slog.
 func (Subject) LogValue() slog.Value { return slog.StringValue(hidden) }
 
-// MarshalText hides the identifier from JSON, as a value and as a key of a map.
+// MarshalText hides the identifier from JSON as a value. Package json writes a
+// key of a map as it is, so a map by Subject is never marshalled or logged.
 func (Subject) MarshalText() ([]byte, error) { return []byte(hidden), nil }
