@@ -1,0 +1,75 @@
+package cloud
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/smithy-go"
+
+	"lethe/shared/kind"
+)
+
+// classify returns what an AWS call failed with as an error of a kind, the one
+// time that this is decided: Throttled, Unavailable, or else Internal. A caller
+// looks for the errors with a meaning of their own before. For nil it returns nil.
+func classify(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return kind.E(kindOf(err), op, cause(err))
+}
+
+func kindOf(err error) kind.Kind {
+	var api smithy.APIError
+	switch {
+	case retry.IsErrorThrottles(retry.DefaultThrottles).IsErrorThrottle(err) == aws.TrueTernary:
+		return kind.Throttled
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return kind.Unavailable
+	case retry.IsErrorRetryables(retry.DefaultRetryables).IsErrorRetryable(err) == aws.TrueTernary:
+		return kind.Unavailable
+	case errors.As(err, &api) && api.ErrorFault() == smithy.FaultServer:
+		return kind.Unavailable
+	default:
+		return kind.Internal
+	}
+}
+
+// cause returns what of an AWS error may stand in a log. The text of one can
+// quote the request, a key or an address with it, so only the code stays, and
+// the identifier under which AWS knows the request.
+func cause(err error) error {
+	var api smithy.APIError
+	if !errors.As(err, &api) {
+		var u *url.Error
+		if errors.As(err, &u) {
+			return u.Err
+		}
+		if errors.Is(err, context.Canceled) {
+			return context.Canceled
+		}
+		if errors.Is(err, context.DeadlineExceeded) {
+			return context.DeadlineExceeded
+		}
+		return fmt.Errorf("a %T", innermost(err))
+	}
+	var service interface{ ServiceRequestID() string }
+	if errors.As(err, &service) && service.ServiceRequestID() != "" {
+		return fmt.Errorf("AWS answered %s to request %s", api.ErrorCode(), service.ServiceRequestID())
+	}
+	return fmt.Errorf("AWS answered %s", api.ErrorCode())
+}
+
+func innermost(err error) error {
+	for {
+		next := errors.Unwrap(err)
+		if next == nil {
+			return err
+		}
+		err = next
+	}
+}
