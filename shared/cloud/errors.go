@@ -15,7 +15,7 @@ import (
 
 // classify returns what an AWS call failed with as an error of a kind, the one
 // time that this is decided: Throttled, Unavailable, or else Internal. A caller
-// looks for the errors with a meaning of their own before. For nil it returns nil.
+// looks for the errors that mean something to it before. For nil it returns nil.
 func classify(op string, err error) error {
 	if err == nil {
 		return nil
@@ -39,37 +39,43 @@ func kindOf(err error) kind.Kind {
 	}
 }
 
-// cause returns what of an AWS error may stand in a log. The text of one can
+// An awsError is what of an AWS error may stand in a log. The text of one can
 // quote the request, a key or an address with it, so only the code stays, and
 // the identifier under which AWS knows the request.
+type awsError struct{ code, request string }
+
+func (e awsError) Error() string {
+	if e.request == "" {
+		return "AWS answered " + e.code
+	}
+	return "AWS answered " + e.code + " to request " + e.request
+}
+
+// cause returns what of err may stand in a log.
 func cause(err error) error {
 	var api smithy.APIError
-	if !errors.As(err, &api) {
-		var u *url.Error
-		if errors.As(err, &u) {
-			return u.Err
+	if errors.As(err, &api) {
+		var service interface{ ServiceRequestID() string }
+		if errors.As(err, &service) {
+			return awsError{api.ErrorCode(), service.ServiceRequestID()}
 		}
-		if errors.Is(err, context.Canceled) {
-			return context.Canceled
-		}
-		if errors.Is(err, context.DeadlineExceeded) {
-			return context.DeadlineExceeded
-		}
-		return fmt.Errorf("a %T", innermost(err))
+		return awsError{code: api.ErrorCode()}
 	}
-	var service interface{ ServiceRequestID() string }
-	if errors.As(err, &service) && service.ServiceRequestID() != "" {
-		return fmt.Errorf("AWS answered %s to request %s", api.ErrorCode(), service.ServiceRequestID())
+	for _, ended := range []error{context.Canceled, context.DeadlineExceeded} {
+		if errors.Is(err, ended) {
+			return ended
+		}
 	}
-	return fmt.Errorf("AWS answered %s", api.ErrorCode())
+	var sent *url.Error // the address it names holds keys
+	if errors.As(err, &sent) {
+		return sent.Err
+	}
+	return fmt.Errorf("a %T", innermost(err))
 }
 
 func innermost(err error) error {
-	for {
-		next := errors.Unwrap(err)
-		if next == nil {
-			return err
-		}
+	for next := errors.Unwrap(err); next != nil; next = errors.Unwrap(err) {
 		err = next
 	}
+	return err
 }

@@ -1,0 +1,116 @@
+package cloud
+
+import (
+	"log/slog"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"lethe/shared/kind"
+)
+
+// Config is what a function of a deployment has to know. The template sets it by
+// environment variables, which the comments name.
+type Config struct {
+	Region       string        // AWS_REGION, which Lambda sets
+	Control      string        // LETHE_CONTROL_TABLE, a table's name
+	Subjects     string        // LETHE_SUBJECTS_TABLE, a table's name
+	Bucket       string        // LETHE_BUCKET, a bucket's name
+	LedgerCopy   string        // LETHE_LEDGER_COPY, a second bucket for the ledger; may be empty
+	Export       string        // LETHE_EXPORT_MACHINE, a state machine's ARN
+	Deletion     string        // LETHE_DELETION_MACHINE, a state machine's ARN
+	Keys         string        // LETHE_KEYS, the path of the suppression keys in SSM
+	KeyVersions  []int         // LETHE_KEY_VERSIONS, comma-separated, the one to write under last; 1
+	CancelWindow time.Duration // LETHE_CANCEL_WINDOW; 24h
+	Level        slog.Level    // LETHE_LOG: debug, info, warn or error; info
+}
+
+// ConfigFromEnv reads the environment. Its error, of kind Invalid, is one
+// sentence that names every variable that is wrong or missing.
+func ConfigFromEnv() (Config, error) {
+	e := environment{}
+	c := Config{
+		Region:     e.match("AWS_REGION", `[a-z]{2}(-[a-z]+)+-\d`),
+		Control:    e.match("LETHE_CONTROL_TABLE", `[A-Za-z0-9_.-]{3,255}`),
+		Subjects:   e.match("LETHE_SUBJECTS_TABLE", `[A-Za-z0-9_.-]{3,255}`),
+		Bucket:     e.match("LETHE_BUCKET", bucketName),
+		Export:     e.match("LETHE_EXPORT_MACHINE", machineARN),
+		Deletion:   e.match("LETHE_DELETION_MACHINE", machineARN),
+		Keys:       e.match("LETHE_KEYS", `(/[A-Za-z0-9_.-]+)+`),
+		LedgerCopy: e.optional("LETHE_LEDGER_COPY", bucketName),
+	}
+	c.KeyVersions = e.versions("LETHE_KEY_VERSIONS")
+	c.CancelWindow = e.duration("LETHE_CANCEL_WINDOW", 24*time.Hour)
+	c.Level = e.level("LETHE_LOG")
+	if len(e.problems) > 0 {
+		return Config{}, kind.Say(kind.Invalid, "The environment is not complete: "+strings.Join(e.problems, "; ")+".")
+	}
+	return c, nil
+}
+
+const (
+	bucketName = `[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]`
+	machineARN = `arn:[a-z-]+:states:[a-z0-9-]+:\d{12}:stateMachine:[A-Za-z0-9_-]+`
+)
+
+// environment collects what is wrong while variables are read.
+type environment struct{ problems []string }
+
+func (e *environment) wrong(name, why string) { e.problems = append(e.problems, name+" "+why) }
+
+func (e *environment) match(name, pattern string) string {
+	if os.Getenv(name) == "" {
+		e.wrong(name, "is not set")
+		return ""
+	}
+	return e.optional(name, pattern)
+}
+
+func (e *environment) optional(name, pattern string) string {
+	v := os.Getenv(name)
+	if v != "" && !regexp.MustCompile(`^(?:`+pattern+`)$`).MatchString(v) {
+		e.wrong(name, "does not look like one")
+	}
+	return v
+}
+
+func (e *environment) versions(name string) []int {
+	v := os.Getenv(name)
+	if v == "" {
+		return []int{1}
+	}
+	var list []int
+	seen := map[int]bool{}
+	for _, field := range strings.Split(v, ",") {
+		n, err := strconv.Atoi(strings.TrimSpace(field))
+		if err != nil || n < 1 || seen[n] {
+			e.wrong(name, "is not a list of different whole numbers from 1 on")
+			return nil
+		}
+		seen[n] = true
+		list = append(list, n)
+	}
+	return list
+}
+
+func (e *environment) duration(name string, unset time.Duration) time.Duration {
+	v := os.Getenv(name)
+	if v == "" {
+		return unset
+	}
+	d, err := time.ParseDuration(v)
+	if err != nil || d < 0 {
+		e.wrong(name, "is not a duration such as 24h")
+	}
+	return d
+}
+
+func (e *environment) level(name string) slog.Level {
+	var l slog.Level
+	if v := os.Getenv(name); v != "" && l.UnmarshalText([]byte(v)) != nil {
+		e.wrong(name, "is none of debug, info, warn, error")
+	}
+	return l
+}
