@@ -96,6 +96,7 @@ type Bucket interface {
 	Complete(ctx context.Context, key, upload string, parts []Part) error
 
 	// Abort gives an upload up and removes its parts; one that is absent is no error.
+	// With upload empty it gives up every upload of key.
 	Abort(ctx context.Context, key, upload string) error
 
 	// Link returns an address from which anyone who has it can GET the file until

@@ -86,5 +86,5 @@ type Settings struct {
 	ArchiveLife  time.Duration // how long an archive can be downloaded; 14 days
 	Batch        int           // least subjects to a batch; 50
 	SegmentSize  int           // bytes at which a segment ends; archive.SegmentSize
-	Laps         int           // asks of one batch in one execution; 20
+	Laps         int           // asks of one task in one execution; 12
 }

@@ -67,23 +67,25 @@ type Request struct {
 	Extension        string    `json:"extension,omitempty"` // the reason given for the one extension
 
 	Attempt int `json:"attempt"` // of the execution that may work on it, from 1
-	// Running is the attempt whose execution is known to have been started.
-	Running int `json:"running,omitempty"`
 	// Window is when a deletion may begin; until then it can be cancelled.
 	Window time.Time `json:"window,omitzero"`
 	// Limit is the snapshot of an export or the cutoff of a deletion, in whole
 	// milliseconds. A deletion that has one has begun and cannot be undone.
 	Limit    time.Time `json:"limit,omitzero"`
 	Batches  int       `json:"batches,omitempty"` // set by Plan
-	Rounds   int       `json:"rounds,omitempty"`  // how often Verify found something left
 	Planned  Tally     `json:"planned,omitzero"`  // what Plan found: a deletion's preview
 	Before   Tally     `json:"before,omitzero"`   // what was there to erase, or what was exported
 	After    Tally     `json:"after,omitzero"`    // what Verify found last
 	Finished time.Time `json:"finished,omitzero"`
+	Timeline []Change  `json:"timeline"` // every status it has had, oldest first
 	// Reason is why a request ended FAILURE, or why it waits, as a sentence.
 	Reason string `json:"reason,omitempty"`
 	// Withdrawn means the archive was taken back because a subject in it was erased.
-	Withdrawn   bool  `json:"withdrawn,omitempty"`
+	Withdrawn   bool   `json:"withdrawn,omitempty"`
+	WithdrawnBy string `json:"withdrawn_by,omitempty"` // the deletion's task
+	// Empty means an export ended because it found nothing; run again it looks
+	// afresh.
+	Empty       bool  `json:"empty,omitempty"`
 	ArchiveSize int64 `json:"archive_size,omitempty"` // bytes
 }
 
@@ -93,6 +95,18 @@ type Tally struct {
 	Profiles int64 `json:"profiles"`
 	Edges    int64 `json:"edges"`
 	Subjects int64 `json:"subjects"` // submitted ids with anything found
+}
+
+// A Change is one step of a request's life.
+type Change struct {
+	Status Status    `json:"status"`
+	Time   time.Time `json:"time"`
+}
+
+func (t *Tally) add(f Found) {
+	t.Events += f.Events
+	t.Profiles += f.Profiles
+	t.Edges += f.Edges
 }
 
 // Begun reports whether a deletion has passed Begin.

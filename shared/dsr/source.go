@@ -86,8 +86,11 @@ type Progress struct {
 // Found counts the records of one id. Cluster is an index in Scope.Clusters, ID
 // one in its IDs.
 type Found struct {
-	Cluster, ID             int
-	Events, Profiles, Edges int64
+	Cluster  int   `json:"c"`
+	ID       int   `json:"i"`
+	Events   int64 `json:"e,omitempty"`
+	Profiles int64 `json:"p,omitempty"`
+	Edges    int64 `json:"d,omitempty"`
 }
 
 // Records hands out records one at a time.

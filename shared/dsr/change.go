@@ -1,0 +1,158 @@
+package dsr
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"lethe/shared/kind"
+)
+
+// Cancel revokes a deletion that has not begun. A revoked one is no error. Kinds:
+// NotFound; NotAllowed once it is STARTED or has ended, also when it was run again
+// after it had begun.
+func (s *Service) Cancel(ctx context.Context, project, task string, by By) error {
+	for range 10 {
+		r, version, err := s.find(ctx, project, task)
+		switch {
+		case err != nil:
+			return err
+		case r.Type != Deletion:
+			return kind.Say(kind.NotFound, "There is no deletion of that id in this project.")
+		case r.Status == Revoked:
+			return nil
+		case !r.Status.Open():
+			return kind.Say(kind.NotAllowed, "This deletion has ended; it can no longer be cancelled.")
+		case r.Status == Started || r.Begun():
+			return kind.Say(kind.NotAllowed, "This deletion has begun to erase; it can no longer be cancelled.")
+		}
+		r.Finished = s.now()
+		r, err = s.move(ctx, r, version, Revoked, by, "cancel")
+		if kind.Of(err) == kind.Conflict {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if err := s.Workflow.Stop(ctx, string(r.Type), executionName(r), "cancelled"); err != nil {
+			s.Log.WarnContext(ctx, "the execution of a cancelled deletion was not stopped; it will find nothing to do", "task", task, "error", err)
+		}
+		return nil
+	}
+	return kind.E(kind.Unavailable, "cancel: the request kept changing")
+}
+
+// CancelSet revokes the open deletions of the project that are of exactly these
+// identifiers. Kinds: NotFound if there is none; NotAllowed if one of them has
+// begun (the others are revoked all the same).
+func (s *Service) CancelSet(ctx context.Context, project string, raw []string, by By) error {
+	want, err := parseIDs(raw)
+	if err != nil {
+		return err
+	}
+	slices.Sort(want)
+	found := false
+	var refused error
+	err = s.eachRequest(ctx, project, Deletion, func(r Request) error {
+		if !r.Status.Open() || r.Count != len(want) {
+			return nil
+		}
+		ids, err := s.IDs(ctx, r)
+		if err != nil {
+			return err
+		}
+		slices.Sort(ids)
+		if !slices.Equal(ids, want) {
+			return nil
+		}
+		found = true
+		err = s.Cancel(ctx, project, r.Task, by)
+		if kind.Of(err) == kind.NotAllowed {
+			refused, err = err, nil
+		}
+		return err
+	})
+	switch {
+	case err != nil:
+		return err
+	case !found:
+		return kind.Say(kind.NotFound, "This project has no open deletion of exactly these distinct_ids.")
+	}
+	return refused
+}
+
+// Rerun puts a request that ended FAILURE back to work: to PENDING, or, for a
+// deletion that had begun, to STARTED with the cutoff it had. It goes on from what
+// was done. Kinds: NotFound, NotAllowed if it is in any other state.
+func (s *Service) Rerun(ctx context.Context, project, task string, by By) (Request, error) {
+	r, version, err := s.find(ctx, project, task)
+	if err != nil {
+		return r, err
+	}
+	if r.Status != Failure {
+		return r, kind.Say(kind.NotAllowed, "Only a request that ended FAILURE can be run again; this one is "+string(r.Status)+".")
+	}
+	to := Pending
+	switch {
+	case r.Begun():
+		to = Started
+	case r.Type == Deletion:
+		r.Window = s.now().Add(s.Settings.CancelWindow)
+	}
+	r.Attempt++
+	r.Reason = ""
+	r.Finished = zeroTime
+	r, err = s.move(ctx, r, version, to, by, "rerun")
+	if kind.Of(err) == kind.Conflict {
+		return r, kind.Say(kind.Conflict, "This request was changed by someone else at the same moment. Look at it again.")
+	}
+	if err != nil {
+		return r, err
+	}
+	if err := s.start(ctx, r); err != nil {
+		s.Log.WarnContext(ctx, "the execution was not started; the next sweep starts it", "task", r.Task, "error", err)
+	}
+	return r, nil
+}
+
+// Confirm lets a request go on that waits for a second person. None does: only
+// the limits on unusually large deletions make one wait, and this deployment has
+// none set.
+func (s *Service) Confirm(ctx context.Context, project, task string, _ By) (Request, error) {
+	r, err := s.Get(ctx, project, task)
+	if err != nil {
+		return r, err
+	}
+	return r, kind.Say(kind.NotAllowed, "This request is not waiting for a confirmation.")
+}
+
+// Extend moves the due date of an open request by the one extension that the law
+// knows, for a reason that the data subject is told. Kinds: NotFound, Invalid
+// without a reason, NotAllowed for a second time or once the request has ended.
+func (s *Service) Extend(ctx context.Context, project, task, reason string, by By) (Request, error) {
+	r, version, err := s.find(ctx, project, task)
+	const most = 1000
+	switch {
+	case err != nil:
+		return r, err
+	case reason == "":
+		return r, kind.Say(kind.Invalid, "reason is empty. Say why more time is needed; the person has to be told.")
+	case len(reason) > most:
+		return r, kind.Say(kind.Invalid, fmt.Sprintf("reason is longer than %d bytes. Make it shorter.", most))
+	case !r.Status.Open():
+		return r, kind.Say(kind.NotAllowed, "This request has ended; its due date no longer matters.")
+	case r.Extension != "":
+		return r, kind.Say(kind.NotAllowed, "This request was extended before; the law allows it once.")
+	}
+	r.Extension = reason
+	r.Due = extended(r.Compliance, r.Created)
+	audit, err := s.Auditor.Record(ctx, Entry{Project: project, Time: s.now(), Actor: by.Actor, From: by.From, Action: "extend", Task: task})
+	if err != nil {
+		return r, kind.Wrap("audit", err)
+	}
+	err = s.swap(ctx, r, version, audit...)
+	if kind.Of(err) == kind.Conflict {
+		return r, kind.Say(kind.Conflict, "This request was changed by someone else at the same moment. Look at it again.")
+	}
+	return r, err
+}

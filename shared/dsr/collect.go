@@ -1,0 +1,216 @@
+package dsr
+
+import (
+	"context"
+	"errors"
+	"io"
+	"iter"
+	"time"
+
+	"lethe/shared/archive"
+	"lethe/shared/kind"
+	"lethe/shared/table"
+)
+
+// Collect writes one batch of an export into segments. A run stops only between
+// two segments, whose bounds depend on the records alone, so that a segment
+// written twice is the same twice. It answers Again, Later, Yield, Done or Closed.
+func (s *Service) Collect(ctx context.Context, step Step) (Step, error) {
+	r, _, closed, err := s.open(ctx, step)
+	if closed || err != nil || r.Status != Started {
+		return step.after(Closed), err
+	}
+	w, err := s.work(ctx, r, step.Batch)
+	if err != nil {
+		return step, err
+	}
+	if w.cursor.Phase == collected {
+		return step.after(Done), nil
+	}
+	src, err := s.source(w)
+	if err != nil {
+		return step, err
+	}
+	records, err := src.Collect(ctx, w.scope(r, r.Limit), w.cursor.Source)
+	if wait, ok := notYet(err); ok {
+		return s.later(step, wait), nil
+	}
+	if err != nil {
+		return step, err
+	}
+	defer records.Close()
+	out := archive.NewCollector(w.cursor.State)
+	out.Cut = s.Settings.SegmentSize
+	for goOn := s.goOn(); ; {
+		last, err := s.fill(ctx, &w, records, out)
+		if wait, ok := notYet(err); ok {
+			// What was read since the last segment is read again.
+			return s.later(step, wait), nil
+		}
+		if err != nil {
+			return step, err
+		}
+		segment, err := out.Close(last)
+		if err != nil {
+			return step, err
+		}
+		if err := archive.Store(ctx, s.Bucket, r.Task, w.number, segment); err != nil {
+			return step, err
+		}
+		w.cursor.State, w.cursor.Segments, w.cursor.Source = segment.Next, segment.Number+1, records.Cursor()
+		if last {
+			w.cursor.turn(collected)
+		}
+		if err := s.save(ctx, r, &w); err != nil {
+			return step, err
+		}
+		switch {
+		case last:
+			return step.after(Done), nil
+		case !goOn():
+			return s.again(step), nil
+		}
+	}
+}
+
+// fill moves records into a segment until it is full or, which it reports, there
+// are no more.
+func (s *Service) fill(ctx context.Context, w *work, records Records, out *archive.Collector) (last bool, err error) {
+	var run Found // of the id whose records come at the moment
+	defer func() { w.cursor.Partial = merge(w.cursor.Partial, []Found{run}) }()
+	run.Cluster = -1
+	for !out.Full() {
+		rec, err := records.Next(ctx)
+		if errors.Is(err, io.EOF) {
+			return true, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		if rec.Cluster != run.Cluster || rec.ID != run.ID {
+			w.cursor.Partial = merge(w.cursor.Partial, []Found{run})
+			run = Found{Cluster: rec.Cluster, ID: rec.ID}
+		}
+		c := w.Clusters[rec.Cluster]
+		if rec.Profile {
+			run.Profiles++
+			err = out.Profile(c.Folder, rec.Data)
+		} else {
+			run.Events++
+			err = out.Event(c.Folder, archive.Event{Time: rec.Time, Name: rec.Name, DistinctID: kind.Subject(c.IDs[rec.ID]), InsertID: rec.InsertID, Properties: rec.Data})
+		}
+		if err != nil {
+			return false, err
+		}
+	}
+	return false, nil
+}
+
+func notYet(err error) (time.Duration, bool) {
+	var wait NotYet
+	ok := errors.As(err, &wait)
+	return time.Duration(wait), ok
+}
+
+// Pack joins an export's segments into its archive. It answers Again, Yield, Replan
+// when a segment is gone, Done, or Closed. Where nothing was found there is no
+// archive, and Finish says so.
+func (s *Service) Pack(ctx context.Context, step Step) (Step, error) {
+	r, version, closed, err := s.open(ctx, step)
+	if closed || err != nil || r.Status != Started {
+		return step.after(Closed), err
+	}
+	if r.Batches == 0 || r.Withdrawn {
+		return step.after(Replan), nil
+	}
+	segments := make([]int, r.Batches)
+	unfinished := false
+	err = s.allWork(ctx, r, func(w *work) error {
+		segments[w.number] = w.cursor.Segments
+		unfinished = unfinished || w.cursor.Phase != collected
+		return nil
+	})
+	if err != nil {
+		return step, err
+	}
+	if unfinished {
+		return step.after(Yield), nil
+	}
+	found, err := s.tally(ctx, r)
+	if err != nil {
+		return step, err
+	}
+	if found == (Tally{}) {
+		return step.after(Done), nil
+	}
+	done, size, err := s.pack(ctx, r, segments)
+	if kind.Of(err) == kind.NotFound {
+		s.Log.WarnContext(ctx, "a segment is gone; the export starts afresh", "task", r.Task)
+		_, _, err := s.forget(ctx, r, version)
+		return step.after(Replan), err
+	}
+	if err != nil {
+		return step, err
+	}
+	if !done {
+		return s.again(step), nil
+	}
+	r.Before, r.ArchiveSize = found, size
+	return step.after(Done), s.swap(ctx, r, version)
+}
+
+func (s *Service) pack(ctx context.Context, r Request, segments []int) (done bool, size int64, err error) {
+	key := packKey(r.Task)
+	item, err := s.Control.Get(ctx, key)
+	if err != nil && kind.Of(err) != kind.NotFound {
+		return false, 0, kind.Wrap("read the cursor of an archive", err)
+	}
+	var packing archive.Packing
+	if err == nil {
+		if packing, err = decode[archive.Packing](item); err != nil {
+			return false, 0, err
+		}
+	}
+	head := archive.Head{
+		Task: r.Task, Project: r.Project, Compliance: string(r.Compliance), Disclosure: string(r.Disclosure),
+		Requested: r.Created, Snapshot: r.Limit,
+	}
+	done, info, err := archive.Pack(ctx, s.Bucket, r.Task, &packing, segments, head, s.folders(ctx, r), s.goOn())
+	if err != nil {
+		return false, 0, err
+	}
+	if !done {
+		return false, 0, s.keepPacking(ctx, r, packing, item.Version)
+	}
+	return true, info.Bytes, nil
+}
+
+// keepPacking keeps where Pack goes on. Two runs at once would each work on an
+// upload of its own; the one that comes second here starts over.
+func (s *Service) keepPacking(ctx context.Context, r Request, p archive.Packing, version table.Version) error {
+	item, err := encode(packKey(r.Task), p)
+	if err != nil {
+		return err
+	}
+	return kind.Wrap("keep the cursor of an archive", s.Control.Write(ctx, table.Put(item, table.IfAt(version))))
+}
+
+// folders gives the folders of an export in their order.
+func (s *Service) folders(ctx context.Context, r Request) iter.Seq2[archive.SubjectFolder, error] {
+	return func(yield func(archive.SubjectFolder, error) bool) {
+		for n := range r.Batches {
+			w, err := s.work(ctx, r, n)
+			if err != nil {
+				yield(archive.SubjectFolder{}, err)
+				return
+			}
+			for i, c := range w.Clusters {
+				t, _ := w.cursor.clusterTally(i)
+				f := archive.SubjectFolder{Folder: c.Folder, Submitted: subjects(c.Submitted), Resolved: subjects(c.IDs), Profiles: t.Profiles, Events: t.Events}
+				if !yield(f, nil) {
+					return
+				}
+			}
+		}
+	}
+}

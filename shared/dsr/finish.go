@@ -1,0 +1,212 @@
+package dsr
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"lethe/shared/kind"
+	"lethe/shared/table"
+)
+
+// Finish is the last task of both machines: it tells what was found, and closes
+// the request. For a deletion it first withdraws every archive that holds an
+// erased subject, writes the certificate, and has every source wipe what it
+// erased from its files, so that SUCCESS means it is gone. A step that carries a
+// failure closes the request as FAILURE. It answers Closed.
+func (s *Service) Finish(ctx context.Context, step Step) (Step, error) {
+	r, version, closed, err := s.open(ctx, step)
+	if closed || err != nil {
+		return step.after(Closed), err
+	}
+	if step.Failure != nil {
+		s.Log.ErrorContext(ctx, "a request failed", "task", r.Task, "attempt", r.Attempt, "error", step.Failure.Error)
+		return step.after(Closed), s.fail(ctx, r, version, failure(step.Failure.Error))
+	}
+	if r.Type == Export {
+		err = s.finishExport(ctx, r, version)
+	} else {
+		err = s.finishDeletion(ctx, r, version)
+	}
+	return step.after(Closed), err
+}
+
+// failure puts the name of an error into a sentence.
+func failure(name string) string {
+	switch kind.Kind(name) {
+	case kind.Throttled, kind.Unavailable:
+		return "A part of the system did not answer for too long. Run the request again; it goes on from what is done."
+	case kind.Corrupt:
+		return "Stored data was not as it must be, or could not be erased. Look into the log before you run the request again."
+	}
+	return "The work ended with an error (" + name + "). Run the request again; it goes on from what is done."
+}
+
+func (s *Service) finishExport(ctx context.Context, r Request, version table.Version) error {
+	if err := s.dropSegments(ctx, r.Task); err != nil {
+		return err
+	}
+	if r.ArchiveSize == 0 {
+		r.Empty = true
+		return s.fail(ctx, r, version, "Nothing was found for any of the identifiers, so there is nothing to hand out.")
+	}
+	r.Finished = s.now()
+	_, err := s.move(ctx, r, version, Success, program, "finish export")
+	return err
+}
+
+func (s *Service) finishDeletion(ctx context.Context, r Request, version table.Version) error {
+	before, err := s.tally(ctx, r)
+	if err != nil {
+		return err
+	}
+	withdrawn, err := s.withdraw(ctx, r)
+	if err != nil {
+		return err
+	}
+	for _, src := range s.Sources {
+		if err := src.Scrub(ctx); err != nil {
+			return kind.Wrap("wipe what was erased", err)
+		}
+	}
+	r.Before, r.After, r.Finished = before, Tally{}, s.now()
+	if err := s.certify(ctx, r, withdrawn); err != nil {
+		return err
+	}
+	if before == (Tally{}) {
+		return s.fail(ctx, r, version, "Nothing was found for any of the identifiers. Data of theirs that arrives late stays out all the same.")
+	}
+	_, err = s.move(ctx, r, version, Success, program, "finish deletion")
+	return err
+}
+
+// withdraw takes back every export that concerns a subject of r: its files go, and
+// its record says so. It returns the tasks whose archive was taken back, now or by
+// an earlier run.
+func (s *Service) withdraw(ctx context.Context, r Request) ([]string, error) {
+	ids, err := s.marked(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	exports, err := s.others(ctx, r, ids, Export, false)
+	if err != nil {
+		return nil, err
+	}
+	var tasks []string
+	for _, e := range exports {
+		if e.Limit.IsZero() {
+			continue // it has taken no snapshot, and takes none before this deletion ends
+		}
+		current, version, err := s.load(ctx, e.Task)
+		if err != nil {
+			return nil, err
+		}
+		if !current.Withdrawn {
+			current.Withdrawn, current.WithdrawnBy = true, r.Task
+			if err := s.swap(ctx, current, version); err != nil {
+				return nil, err
+			}
+		}
+		if err := s.dropFiles(ctx, e.Task); err != nil {
+			return nil, err
+		}
+		if current.ArchiveSize > 0 && current.WithdrawnBy == r.Task {
+			tasks = append(tasks, e.Task)
+		}
+	}
+	slices.Sort(tasks)
+	return tasks, nil
+}
+
+// A certificate is the proof of a deletion: numbers and marks, never an
+// identifier. docs/format.md describes it.
+type certificate struct {
+	Version           int        `json:"version"`
+	Task              string     `json:"task"`
+	Project           string     `json:"project"`
+	Compliance        Compliance `json:"compliance"`
+	Disclosure        Disclosure `json:"disclosure"`
+	Requested         time.Time  `json:"requested"`
+	Cutoff            time.Time  `json:"cutoff"`
+	Completed         time.Time  `json:"completed"`
+	Sources           []proof    `json:"sources"`
+	WithdrawnArchives []string   `json:"withdrawn_archives"`
+	// SHA256 is that of this JSON, as it stands, with "" in this field.
+	SHA256 string `json:"sha256"`
+}
+
+// proof is what one source held of the subjects.
+type proof struct {
+	Name        string       `json:"name"`
+	Before      Tally        `json:"before"`
+	After       Tally        `json:"after"`
+	Identifiers []identifier `json:"identifiers"`
+}
+
+type identifier struct {
+	Mark   string `json:"mark"` // "<key version>.<HMAC-SHA-256>" of project and identifier
+	Before counts `json:"before"`
+	After  counts `json:"after"`
+}
+
+type counts struct {
+	Events   int64 `json:"events"`
+	Profiles int64 `json:"profiles"`
+	Edges    int64 `json:"edges"`
+}
+
+func (s *Service) certify(ctx context.Context, r Request, withdrawn []string) error {
+	c := certificate{
+		Version: 1, Task: r.Task, Project: r.Project, Compliance: r.Compliance, Disclosure: r.Disclosure,
+		Requested: r.Created, Cutoff: r.Limit, Completed: r.Finished, WithdrawnArchives: append([]string{}, withdrawn...),
+	}
+	err := s.allWork(ctx, r, func(w *work) error {
+		if w.cursor.Phase != verified {
+			return kind.E(kind.Corrupt, "certify: a batch was not verified")
+		}
+		if len(c.Sources) == 0 || c.Sources[len(c.Sources)-1].Name != w.Source {
+			c.Sources = append(c.Sources, proof{Name: w.Source})
+		}
+		p := &c.Sources[len(c.Sources)-1]
+		for i, cl := range w.Clusters {
+			t, _ := w.cursor.clusterTally(i)
+			if t != (Tally{}) {
+				p.Before.Subjects += int64(len(cl.Submitted))
+			}
+			for j, id := range cl.IDs {
+				p.Identifiers = append(p.Identifiers, identifier{Mark: s.Keys.Mark(r.Project, kind.Subject(id)), Before: w.cursor.idCounts(i, j)})
+			}
+		}
+		for _, f := range w.cursor.Found {
+			p.Before.add(f)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	unsigned, err := json.MarshalIndent(c, "", "  ")
+	if err != nil {
+		return kind.E(kind.Internal, "encode a certificate")
+	}
+	sum := sha256.Sum256(unsigned)
+	c.SHA256 = hex.EncodeToString(sum[:])
+	signed, err := json.MarshalIndent(c, "", "  ")
+	if err != nil {
+		return kind.E(kind.Internal, "encode a certificate")
+	}
+	return kind.Wrap("write the certificate", s.Bucket.Put(ctx, certificateObject(r.Task), bytes.NewReader(signed)))
+}
+
+func (c cursor) idCounts(cluster, id int) counts {
+	for _, f := range c.Found {
+		if f.Cluster == cluster && f.ID == id {
+			return counts{f.Events, f.Profiles, f.Edges}
+		}
+	}
+	return counts{}
+}

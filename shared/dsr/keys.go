@@ -1,0 +1,107 @@
+package dsr
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strconv"
+	"time"
+
+	"lethe/shared/kind"
+	"lethe/shared/table"
+)
+
+// All keys of this package in the control table:
+//
+//	request#<task>                       request | ids#<page> | batch#<n> | cursor#<n> | pack
+//	project#<id>#requests[#<type>]       <13-digit ms>#<task>
+//	project#<id>#mark#<mark>             <task>     which requests concern a subject
+//	project#<id>#idempotency             <SHA-256 of the key>
+//	project#<id>#subject-request         <subject_request_id>
+//	project#<id>                         outstanding | rate
+//
+// and in the index, for requests that are open: open / <13-digit ms>#<task>.
+
+func requestKey(task string) table.Key { return table.Key{PK: "request#" + task, SK: "request"} }
+
+func idsKey(task string, page int) table.Key {
+	return table.Key{PK: "request#" + task, SK: fmt.Sprintf("ids#%04d", page)}
+}
+
+func batchKey(task string, n int) table.Key {
+	return table.Key{PK: "request#" + task, SK: fmt.Sprintf("batch#%04d", n)}
+}
+
+func cursorKey(task string, n int) table.Key {
+	return table.Key{PK: "request#" + task, SK: fmt.Sprintf("cursor#%04d", n)}
+}
+
+func packKey(task string) table.Key { return table.Key{PK: "request#" + task, SK: "pack"} }
+
+func listKeys(r Request) []table.Key {
+	sk := moment(r.Created) + "#" + r.Task
+	return []table.Key{{PK: listPartition(r.Project, ""), SK: sk}, {PK: listPartition(r.Project, r.Type), SK: sk}}
+}
+
+func listPartition(project string, t Type) string {
+	if t == "" {
+		return "project#" + project + "#requests"
+	}
+	return "project#" + project + "#requests#" + string(t)
+}
+
+func markPartition(project, mark string) string { return "project#" + project + "#mark#" + mark }
+
+func idempotencyKey(project, key string) table.Key {
+	sum := sha256.Sum256([]byte(key))
+	return table.Key{PK: "project#" + project + "#idempotency", SK: hex.EncodeToString(sum[:])}
+}
+
+func subjectRequestKey(project, id string) table.Key {
+	return table.Key{PK: "project#" + project + "#subject-request", SK: id}
+}
+
+func outstandingKey(project string) table.Key {
+	return table.Key{PK: "project#" + project, SK: "outstanding"}
+}
+
+func rateKey(project string) table.Key { return table.Key{PK: "project#" + project, SK: "rate"} }
+
+const openPartition = "open"
+
+func openIndex(r Request) table.Key {
+	if !r.Status.Open() {
+		return table.Key{}
+	}
+	return table.Key{PK: openPartition, SK: moment(r.Created) + "#" + r.Task}
+}
+
+// Objects in the bucket; the archive's and its segments' names are in package
+// archive.
+
+func certificateObject(task string) string { return "certificates/" + task + ".json" }
+
+func ledgerObject(r Request) string {
+	return "ledger/" + moment(r.Limit) + "-" + r.Task + ".json"
+}
+
+func executionName(r Request) string { return r.Task + "-" + strconv.Itoa(r.Attempt) }
+
+func moment(t time.Time) string { return fmt.Sprintf("%013d", t.UnixMilli()) }
+
+// stored is how identifiers are kept, where kind.Subject would hide them.
+func stored(ids []kind.Subject) []string {
+	out := make([]string, len(ids))
+	for i, id := range ids {
+		out[i] = string(id)
+	}
+	return out
+}
+
+func subjects(ids []string) []kind.Subject {
+	out := make([]kind.Subject, len(ids))
+	for i, id := range ids {
+		out[i] = kind.Subject(id)
+	}
+	return out
+}

@@ -1,0 +1,250 @@
+package dsr
+
+import (
+	"context"
+	"time"
+
+	"lethe/shared/archive"
+	"lethe/shared/kind"
+	"lethe/shared/table"
+)
+
+// claimRetry is how long a task waits that met another request's claim.
+const claimRetry = 15 * time.Second
+
+// open loads the request of a step, or says that the step has no business any
+// more: the request has ended, or a later attempt is at work on it.
+func (s *Service) open(ctx context.Context, step Step) (r Request, version table.Version, closed bool, err error) {
+	r, version, err = s.load(ctx, step.Task)
+	return r, version, err == nil && (!r.Status.Open() || r.Attempt != step.Attempt), err
+}
+
+// Plan is the first task of both machines. It resolves who the request is about,
+// cuts them into batches, marks the request under every one of them, and then, for
+// an export, claims them and takes the snapshot; for a deletion, counts what would
+// go. It answers Ready, Begun (a deletion run again after Begin), Again, Later or
+// Closed.
+func (s *Service) Plan(ctx context.Context, step Step) (Step, error) {
+	r, version, closed, err := s.open(ctx, step)
+	if closed || err != nil {
+		return step.after(Closed), err
+	}
+	if r.Begun() {
+		return step.after(Begun), nil
+	}
+	if r.Status == Pending {
+		if _, err := s.move(ctx, r, version, Staging, program, ""); err != nil {
+			return step, err
+		}
+		if r, version, err = s.load(ctx, r.Task); err != nil {
+			return step, err
+		}
+	}
+	if r.Type == Export && (r.Withdrawn || r.Empty) {
+		if r, version, err = s.forget(ctx, r, version); err != nil {
+			return step, err
+		}
+	}
+	if r.Batches == 0 {
+		if r.Batches, err = s.cut(ctx, r); err != nil {
+			return step, err
+		}
+		if err := s.swap(ctx, r, version); err != nil {
+			return step, err
+		}
+		if r, version, err = s.load(ctx, r.Task); err != nil {
+			return step, err
+		}
+	}
+	if r.Type == Export {
+		return s.planExport(ctx, step, r, version)
+	}
+	return s.planDeletion(ctx, step, r, version)
+}
+
+// cut writes the batches of r: for each source, parts of its subjects.
+func (s *Service) cut(ctx context.Context, r Request) (int, error) {
+	ids, err := s.IDs(ctx, r)
+	if err != nil {
+		return 0, err
+	}
+	perSource := maxBatches / len(s.Sources)
+	size := max(s.Settings.Batch, (len(ids)+perSource-1)/perSource)
+	var ops []table.Op
+	for _, src := range s.Sources {
+		for from := 0; from < len(ids); from += size {
+			b := batch{Source: src.Name()}
+			for i, id := range ids[from:min(from+size, len(ids))] {
+				b.Clusters = append(b.Clusters, cluster{Folder: from + i + 1, Submitted: []string{string(id)}, IDs: []string{string(id)}})
+			}
+			item, err := encode(batchKey(r.Task, len(ops)), b)
+			if err != nil {
+				return 0, err
+			}
+			ops = append(ops, table.Put(item, table.Cond{}))
+		}
+	}
+	return len(ops), kind.Wrap("write batches", s.Control.WriteMany(ctx, ops))
+}
+
+// forget takes an export's plan back, so that Plan starts afresh: its segments
+// are missing, or one was withdrawn.
+func (s *Service) forget(ctx context.Context, r Request, version table.Version) (Request, table.Version, error) {
+	if err := s.dropFiles(ctx, r.Task); err != nil {
+		return r, version, err
+	}
+	ops := []table.Op{table.Delete(packKey(r.Task), table.Cond{})}
+	for n := range r.Batches {
+		ops = append(ops, table.Delete(cursorKey(r.Task, n), table.Cond{}))
+	}
+	if err := s.Control.WriteMany(ctx, ops); err != nil {
+		return r, version, kind.Wrap("forget a plan", err)
+	}
+	r.Batches, r.Limit, r.Withdrawn, r.WithdrawnBy, r.Empty = 0, zeroTime, false, "", false
+	if err := s.swap(ctx, r, version); err != nil {
+		return r, version, err
+	}
+	return s.load(ctx, r.Task)
+}
+
+// dropFiles deletes the segments and the archive of an export, one that is being
+// put together included.
+func (s *Service) dropFiles(ctx context.Context, task string) error {
+	if err := s.dropSegments(ctx, task); err != nil {
+		return err
+	}
+	if err := s.Bucket.Abort(ctx, archive.Key(task), ""); err != nil {
+		return kind.Wrap("give up an upload", err)
+	}
+	return kind.Wrap("delete an archive", s.Bucket.Delete(ctx, archive.Key(task)))
+}
+
+func (s *Service) dropSegments(ctx context.Context, task string) error {
+	const most = 500
+	for {
+		found, err := s.Bucket.List(ctx, archive.SegmentPrefix(task), "", most)
+		if err != nil {
+			return kind.Wrap("list segments", err)
+		}
+		keys := make([]string, len(found))
+		for i, f := range found {
+			keys[i] = f.Key
+		}
+		if err := s.Bucket.Delete(ctx, keys...); err != nil {
+			return kind.Wrap("delete segments", err)
+		}
+		if len(found) < most {
+			return nil
+		}
+	}
+}
+
+func (s *Service) planExport(ctx context.Context, step Step, r Request, version table.Version) (Step, error) {
+	if r.Status != Started || r.Limit.IsZero() {
+		ids, err := s.marked(ctx, r)
+		if err != nil {
+			return step, err
+		}
+		if err := s.setMarks(ctx, r, ids, true); err != nil {
+			return step, err
+		}
+		blocked, err := s.blocked(ctx, r, ids)
+		if err != nil {
+			return step, err
+		}
+		if blocked {
+			// The deletion keeps its claim; this one steps back, or both would wait.
+			return s.later(step, claimRetry), s.setMarks(ctx, r, ids, false)
+		}
+		// A deletion may have taken segments of an earlier attempt back since this
+		// record was read; then the swap fails and Plan runs again.
+		if r.Limit.IsZero() {
+			r.Limit = s.now()
+		}
+		if r.Status != Started {
+			if r, err = s.move(ctx, r, version, Started, program, ""); err != nil {
+				return step, err
+			}
+		} else if err := s.swap(ctx, r, version); err != nil {
+			return step, err
+		}
+	}
+	return s.ready(ctx, step, r, collected)
+}
+
+// ready answers Ready with the batches that are not yet in phase end.
+func (s *Service) ready(ctx context.Context, step Step, r Request, end phase) (Step, error) {
+	out := step.after(Ready)
+	out.Batches = []int{}
+	err := s.allWork(ctx, r, func(w *work) error {
+		if w.cursor.Phase != end {
+			out.Batches = append(out.Batches, w.number)
+		}
+		return nil
+	})
+	return out, err
+}
+
+func (s *Service) planDeletion(ctx context.Context, step Step, r Request, version table.Version) (Step, error) {
+	ids, err := s.marked(ctx, r)
+	if err != nil {
+		return step, err
+	}
+	if err := s.setMarks(ctx, r, ids, false); err != nil {
+		return step, err
+	}
+	goOn := s.goOn()
+	for n := range r.Batches {
+		w, err := s.work(ctx, r, n)
+		if err != nil {
+			return step, err
+		}
+		if w.cursor.Phase != atPreview || w.cursor.Looked {
+			continue
+		}
+		done, wait, err := s.look(ctx, &w, w.scope(r, s.now()), goOn)
+		if err != nil {
+			return step, err
+		}
+		if done {
+			w.cursor.turn(atPreview)
+		}
+		if err := s.save(ctx, r, &w); err != nil {
+			return step, err
+		}
+		switch {
+		case wait > 0:
+			return s.later(step, wait), nil
+		case !done, !goOn() && n < r.Batches-1:
+			return s.again(step), nil
+		}
+	}
+	if r.Planned, err = s.tally(ctx, r); err != nil {
+		return step, err
+	}
+	if err := s.swap(ctx, r, version); err != nil {
+		return step, err
+	}
+	out := step.after(Ready)
+	out.Until = r.Window.Format(time.RFC3339Nano)
+	return out, nil
+}
+
+// again asks for the same task at once, or ends the execution when it has gone
+// round often enough.
+func (s *Service) again(step Step) Step {
+	if step.Lap+1 >= s.Settings.Laps {
+		return step.after(Yield)
+	}
+	return step.after(Again)
+}
+
+// later asks for the same task again in d, as again does.
+func (s *Service) later(step Step, d time.Duration) Step {
+	if step.Lap+1 >= s.Settings.Laps {
+		return step.after(Yield)
+	}
+	out := step.after(Later)
+	out.Wait = seconds(d)
+	return out
+}

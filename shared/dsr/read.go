@@ -1,0 +1,264 @@
+package dsr
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"lethe/shared/archive"
+	"lethe/shared/blob"
+	"lethe/shared/kind"
+	"lethe/shared/table"
+)
+
+// Get reads a request of a project; one of another project is kind.NotFound.
+func (s *Service) Get(ctx context.Context, project, task string) (Request, error) {
+	r, _, err := s.find(ctx, project, task)
+	return r, err
+}
+
+func (s *Service) find(ctx context.Context, project, task string) (Request, table.Version, error) {
+	if !uuid4.MatchString(task) {
+		return Request{}, 0, kind.E(kind.NotFound, "find the request")
+	}
+	r, version, err := s.load(ctx, task)
+	if err == nil && r.Project != project {
+		err = kind.E(kind.NotFound, "find the request")
+	}
+	return r, version, err
+}
+
+// IDs reads the submitted identifiers of a request, in the order given.
+func (s *Service) IDs(ctx context.Context, r Request) ([]kind.Subject, error) {
+	var ids []kind.Subject
+	err := s.eachItem(ctx, idsKey(r.Task, 0).PK, "ids#", func(item table.Item) error {
+		page, err := decode[[]string](item)
+		ids = append(ids, subjects(page)...)
+		return err
+	})
+	return ids, err
+}
+
+// eachItem calls f with the items of a partition whose SK begins with prefix.
+func (s *Service) eachItem(ctx context.Context, pk, prefix string, f func(table.Item) error) error {
+	q := table.Query{PK: pk, From: prefix, To: prefix + "\U0010FFFF"}
+	for {
+		page, err := s.Control.Query(ctx, q)
+		if err != nil {
+			return kind.Wrap("read records", err)
+		}
+		for _, item := range page.Items {
+			if err := f(item); err != nil {
+				return err
+			}
+		}
+		if page.Next == "" {
+			return nil
+		}
+		q.After = page.Next
+	}
+}
+
+// List reads a page of a project's requests, newest first, of one type or of both
+// (""). Pages count from 1. It returns the number of all requests too.
+func (s *Service) List(ctx context.Context, project string, t Type, page, size int) ([]Request, int, error) {
+	from, total := (page-1)*size, 0
+	var keys []table.Key
+	err := s.eachListed(ctx, project, t, func(found []table.Key) error {
+		for _, key := range found {
+			if total >= from && len(keys) < size {
+				keys = append(keys, key)
+			}
+			total++
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	out, err := s.requests(ctx, keys)
+	return out, total, err
+}
+
+// eachRequest calls f with every request of a project as it stands, newest first.
+func (s *Service) eachRequest(ctx context.Context, project string, t Type, f func(Request) error) error {
+	return s.eachListed(ctx, project, t, func(keys []table.Key) error {
+		found, err := s.requests(ctx, keys)
+		if err != nil {
+			return err
+		}
+		for _, r := range found {
+			if err := f(r); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// eachListed calls f with the keys of a project's requests, newest first, a page
+// at a time.
+func (s *Service) eachListed(ctx context.Context, project string, t Type, f func([]table.Key) error) error {
+	q := table.Query{PK: listPartition(project, t), Backwards: true}
+	for {
+		page, err := s.Control.Query(ctx, q)
+		if err != nil {
+			return kind.Wrap("list requests", err)
+		}
+		keys := make([]table.Key, len(page.Items))
+		for i, item := range page.Items {
+			keys[i] = requestKey(item.SK[len("0000000000000#"):])
+		}
+		if err := f(keys); err != nil || page.Next == "" {
+			return err
+		}
+		q.After = page.Next
+	}
+}
+
+// requests reads those that exist, in the order of keys.
+func (s *Service) requests(ctx context.Context, keys []table.Key) ([]Request, error) {
+	items, err := s.Control.GetMany(ctx, keys)
+	if err != nil {
+		return nil, kind.Wrap("read requests", err)
+	}
+	out := make([]Request, 0, len(keys))
+	for _, key := range keys {
+		item, ok := items[key]
+		if !ok {
+			continue
+		}
+		r, err := decode[Request](item)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, r)
+	}
+	return out, nil
+}
+
+// LinkLife is how long a link to an archive works.
+const LinkLife = 15 * time.Minute
+
+// Link makes a link to the archive of an export, good for LinkLife. It is empty
+// while there is nothing to download: before SUCCESS, after a withdrawal and when
+// the archive has reached its end of life.
+func (s *Service) Link(ctx context.Context, r Request) (string, error) {
+	if r.Type != Export || r.Status != Success || r.Withdrawn || s.expired(r) {
+		return "", nil
+	}
+	return s.Bucket.Link(ctx, archive.Key(r.Task), blob.Link{Lifetime: LinkLife, Filename: r.Task + ".zip", Type: "application/zip"})
+}
+
+func (s *Service) expired(r Request) bool {
+	return !s.now().Before(r.Finished.Add(s.Settings.ArchiveLife))
+}
+
+// Download makes a fresh link to the archive of an export. Kinds: NotFound;
+// NotAllowed while there is no archive; Gone when it was withdrawn or has reached
+// its end of life. The download stands in the audit trail.
+func (s *Service) Download(ctx context.Context, project, task string, by By) (string, error) {
+	r, err := s.Get(ctx, project, task)
+	switch {
+	case err != nil:
+		return "", err
+	case r.Type != Export:
+		return "", kind.Say(kind.NotFound, "A deletion has no file to download; its certificate is under …/certificate.")
+	case r.Withdrawn:
+		return "", kind.Say(kind.Gone, "This export was withdrawn, because data of a person in it was erased since. Make a new request.")
+	case r.Status != Success:
+		return "", kind.Say(kind.NotAllowed, "This request has no file to download: its status is "+string(r.Status)+".")
+	case s.expired(r):
+		return "", kind.Say(kind.Gone, "This export was deleted at the end of its life of 14 days. Make a new request.")
+	}
+	audit, err := s.Auditor.Record(ctx, Entry{Project: project, Time: s.now(), Actor: by.Actor, From: by.From, Action: "download", Task: task})
+	if err != nil {
+		return "", kind.Wrap("audit", err)
+	}
+	if err := s.Control.Write(ctx, audit...); err != nil {
+		return "", kind.Wrap("audit", err)
+	}
+	return s.Link(ctx, r)
+}
+
+// Certificate opens the certificate of a deletion: JSON as docs/format.md says.
+// Before there is one it is kind.NotFound. The caller closes it.
+func (s *Service) Certificate(ctx context.Context, project, task string) (io.ReadCloser, error) {
+	r, err := s.Get(ctx, project, task)
+	if err != nil {
+		return nil, err
+	}
+	if r.Type != Deletion || r.Finished.IsZero() || r.Status.Open() {
+		return nil, kind.Say(kind.NotFound, "There is no certificate: only a deletion that has ended has one.")
+	}
+	file, err := s.Bucket.Get(ctx, certificateObject(task), 0, -1)
+	if kind.Of(err) == kind.NotFound {
+		return nil, kind.Say(kind.NotFound, "There is no certificate: this deletion ended before it erased anything.")
+	}
+	return file, kind.Wrap("open the certificate", err)
+}
+
+// A Detail is all there is to tell of one request.
+type Detail struct {
+	Request
+	Findings []Finding `json:"findings"`
+}
+
+// A Finding tells what was found for one submitted identifier, over all sources.
+// Before a request has looked, State is empty.
+type Finding struct {
+	Position   int      `json:"position"` // among the submitted, from 1
+	DistinctID string   `json:"distinct_id"`
+	State      string   `json:"state"` // "found", "nothing found" or ""
+	Resolved   []string `json:"resolved,omitempty"`
+	Events     int64    `json:"events"`
+	Profiles   int64    `json:"profiles"`
+	Edges      int64    `json:"edges"`
+}
+
+// States of a Finding.
+const (
+	stateFound   = "found"
+	stateNothing = "nothing found"
+)
+
+// Detail reads a request with its findings.
+func (s *Service) Detail(ctx context.Context, project, task string) (Detail, error) {
+	r, err := s.Get(ctx, project, task)
+	if err != nil {
+		return Detail{}, err
+	}
+	ids, err := s.IDs(ctx, r)
+	if err != nil {
+		return Detail{}, err
+	}
+	d := Detail{Request: r, Findings: make([]Finding, len(ids))}
+	at := make(map[kind.Subject]*Finding, len(ids))
+	for i, id := range ids {
+		d.Findings[i] = Finding{Position: i + 1, DistinctID: string(id)}
+		at[id] = &d.Findings[i]
+	}
+	for n := range r.Batches {
+		w, err := s.work(ctx, r, n)
+		if err != nil {
+			return d, err
+		}
+		for i, c := range w.Clusters {
+			t, looked := w.cursor.clusterTally(i)
+			for _, id := range c.Submitted {
+				f := at[kind.Subject(id)]
+				if f == nil {
+					continue
+				}
+				f.Resolved = c.IDs
+				f.Events, f.Profiles, f.Edges = f.Events+t.Events, f.Profiles+t.Profiles, f.Edges+t.Edges
+				if t != (Tally{}) {
+					f.State = stateFound
+				} else if looked && f.State == "" {
+					f.State = stateNothing
+				}
+			}
+		}
+	}
+	return d, nil
+}

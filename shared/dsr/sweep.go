@@ -1,0 +1,96 @@
+package dsr
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"lethe/shared/kind"
+	"lethe/shared/table"
+)
+
+var zeroTime time.Time
+
+// eachOpen calls f with every open request, of all projects, as it stands now.
+func (s *Service) eachOpen(ctx context.Context, f func(Request) error) error {
+	q := table.Query{PK: openPartition, Index: true}
+	for {
+		page, err := s.Control.Query(ctx, q)
+		if err != nil {
+			return kind.Wrap("list open requests", err)
+		}
+		keys := make([]table.Key, len(page.Items))
+		for i, item := range page.Items {
+			keys[i] = item.Key
+		}
+		found, err := s.requests(ctx, keys)
+		if err != nil {
+			return err
+		}
+		for _, r := range found {
+			if !r.Status.Open() {
+				continue // the index lags behind
+			}
+			if err := f(r); err != nil {
+				return err
+			}
+		}
+		if page.Next == "" {
+			return nil
+		}
+		q.After = page.Next
+	}
+}
+
+// Sweep brings every open request back to where its execution should be: it
+// starts what was accepted and not started, starts the next attempt of an
+// execution that ended before its request, and marks FAILURE a request whose
+// execution died without Finish. It runs every minute; running it at any time,
+// or twice at once, changes nothing else. One request's trouble does not keep it
+// from the others.
+func (s *Service) Sweep(ctx context.Context) error {
+	var all []error
+	err := s.eachOpen(ctx, func(r Request) error {
+		if err := s.sweep(ctx, r); err != nil && kind.Of(err) != kind.Conflict {
+			all = append(all, kind.Wrap("sweep "+r.Task, err))
+		}
+		return ctx.Err()
+	})
+	return errors.Join(append(all, err)...)
+}
+
+func (s *Service) sweep(ctx context.Context, r Request) error {
+	e, err := s.Workflow.Describe(ctx, string(r.Type), executionName(r))
+	if kind.Of(err) == kind.NotFound {
+		s.Log.InfoContext(ctx, "starting an execution", "task", r.Task, "attempt", r.Attempt)
+		return s.start(ctx, r)
+	}
+	if err != nil || e.Status == ExecutionRunning {
+		return err
+	}
+	// The execution has ended. Read the request again: Finish may have closed it in
+	// between.
+	attempt := r.Attempt
+	r, version, err := s.load(ctx, r.Task)
+	if err != nil || !r.Status.Open() || r.Attempt != attempt {
+		return err
+	}
+	if e.Status == ExecutionSucceeded {
+		r.Attempt++
+		if err := s.swap(ctx, r, version); err != nil {
+			return err
+		}
+		s.Log.InfoContext(ctx, "continuing a request", "task", r.Task, "attempt", r.Attempt)
+		return s.start(ctx, r)
+	}
+	s.Log.ErrorContext(ctx, "an execution died", "task", r.Task, "attempt", r.Attempt, "status", e.Status, "error", e.Error)
+	return s.fail(ctx, r, version, "The work on this request was cut off. Run it again; it goes on from what is done.")
+}
+
+// fail closes r as FAILURE.
+func (s *Service) fail(ctx context.Context, r Request, version table.Version, reason string) error {
+	r.Reason = reason
+	r.Finished = s.now()
+	_, err := s.move(ctx, r, version, Failure, program, "fail "+string(r.Type))
+	return err
+}
