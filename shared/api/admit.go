@@ -1,0 +1,60 @@
+package api
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"lethe/shared/account"
+	"lethe/shared/kind"
+)
+
+// admit lets a call through to a route: who is it, which project is it about, and
+// may the one handle the other. It reads nothing of the body.
+func (e *edge) admit(c *call, to *route) error {
+	if to.open {
+		return nil
+	}
+	var err error
+	if c.actor, err = e.authenticate(c.r); err != nil {
+		return err
+	}
+	if c.query, err = url.ParseQuery(c.r.URL.RawQuery); err != nil {
+		return kind.Say(kind.Invalid, "The query is not well formed. Escape its values.")
+	}
+	if c.project, err = e.projectOf(c); err != nil {
+		return err
+	}
+	note(c.r).project = c.project.ID
+	return e.Accounts.MayHandle(c.r.Context(), c.actor, c.project)
+}
+
+func (e *edge) authenticate(r *http.Request) (account.Actor, error) {
+	headers := r.Header.Values("Authorization")
+	if len(headers) != 1 {
+		return account.Actor{}, kind.Say(kind.Unauthorized, "Send one Authorization header: Bearer and a GDPR token, or Basic with a service account.")
+	}
+	scheme, rest, _ := strings.Cut(headers[0], " ")
+	if strings.EqualFold(scheme, "Bearer") {
+		return e.Accounts.Bearer(r.Context(), strings.TrimSpace(rest))
+	}
+	if name, secret, ok := r.BasicAuth(); ok {
+		return e.Accounts.ServiceAccount(r.Context(), name, secret)
+	}
+	return account.Actor{}, kind.Say(kind.Unauthorized, "The Authorization header must be Bearer and a GDPR token, or Basic with the name and the secret of a service account.")
+}
+
+func (e *edge) projectOf(c *call) (account.Project, error) {
+	tokens := c.query["token"]
+	if len(tokens) == 0 || tokens[0] == "" {
+		return account.Project{}, kind.Say(kind.Invalid, "The query parameter token is missing. Put the project token there: ?token=…")
+	}
+	if len(tokens) > 1 {
+		return account.Project{}, kind.Say(kind.Invalid, "The query parameter token is there more than once. Give one project token.")
+	}
+	p, err := e.Accounts.ByToken(c.r.Context(), tokens[0])
+	if kind.Of(err) == kind.NotFound {
+		return account.Project{}, kind.Say(kind.Forbidden, "The project token in the query is not known. Copy it from the settings of the project.")
+	}
+	return p, err
+}

@@ -1,0 +1,52 @@
+// Package api is the HTTP edge for programs: the GDPR API as Mixpanel publishes
+// it, Lethe's own routes beside it, and the ingestion routes. New makes the
+// handler; the table in route.go is all it serves, and openapi.json describes
+// it. Who may do what is decided here, once, so that every home shares it.
+package api
+
+import (
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"lethe/shared/account"
+	"lethe/shared/dsr"
+)
+
+// Parts is what New builds from.
+type Parts struct {
+	// Accounts and Service serve the GDPR API. Without Service only ingestion is
+	// served, and without Ingestion only the GDPR API.
+	Accounts  *account.Accounts
+	Service   *dsr.Service
+	Ingestion http.Handler
+
+	Clock func() time.Time
+	Log   *slog.Logger
+
+	// Hosts are the values of the Host header that are answered, with or without a
+	// port; one without a port goes with any. Empty is no check.
+	Hosts []string
+	// TrustedProxies are the networks of proxies whose X-Forwarded-For is believed.
+	// The address found, a proxy's or the sender's own, is the RemoteAddr that all
+	// handlers see.
+	TrustedProxies []netip.Prefix
+}
+
+// requestTime bounds one request. The AWS edge gives up after 30 seconds.
+const requestTime = 25 * time.Second
+
+// New returns the handler of all routes. It never redirects but to a download,
+// answers every path with and without a slash at the end alike, and tells every
+// error as {"status":"error","error":"a sentence that says what to change"}.
+func New(p Parts) http.Handler {
+	e := &edge{Parts: p}
+	e.routes = e.table()
+	return e.guard(http.HandlerFunc(e.dispatch))
+}
+
+type edge struct {
+	Parts
+	routes []route
+}

@@ -1,0 +1,85 @@
+package api
+
+import (
+	"encoding/json"
+	"time"
+
+	"lethe/shared/dsr"
+)
+
+// The shapes of the wire. Names, order and what is empty rather than absent are
+// Mixpanel's, as its clients rely on them.
+
+// created is the answer to a create.
+type created struct {
+	TaskID         string         `json:"task_id"`
+	TrackingID     string         `json:"tracking_id"`
+	Status         dsr.Status     `json:"status"`
+	ProjectID      json.Number    `json:"project_id"`
+	Compliance     dsr.Compliance `json:"compliance_type"`
+	Disclosure     dsr.Disclosure `json:"disclosure_type"`
+	DateRequested  string         `json:"date_requested"`
+	RequestingUser string         `json:"requesting_user"`
+	DestinationURL *string        `json:"destination_url"`
+	Count          int            `json:"distinct_id_count"`
+}
+
+func createdOf(r dsr.Request) created {
+	return created{
+		TaskID: r.Task, TrackingID: r.Task, Status: r.Status, ProjectID: json.Number(r.Project),
+		Compliance: r.Compliance, Disclosure: r.Disclosure, DateRequested: date(r.Created),
+		RequestingUser: r.Requester, Count: r.Count,
+	}
+}
+
+// listed is an entry of a list and the answer to a change: the shape of a create
+// and what has become of it since.
+type listed struct {
+	created
+	Type             dsr.Type `json:"type"`
+	SubjectRequestID string   `json:"subject_request_id,omitempty"`
+	DateDue          string   `json:"date_due"`
+	DateFinished     string   `json:"date_finished"` // "" until then
+	Reason           string   `json:"reason,omitempty"`
+}
+
+func listedOf(r dsr.Request) listed {
+	return listed{
+		created: createdOf(r), Type: r.Type, SubjectRequestID: r.SubjectRequestID,
+		DateDue: date(r.Due), DateFinished: date(r.Finished), Reason: r.Reason,
+	}
+}
+
+// notFound is the status of a request that is unknown or another project's. It
+// comes with 200, since a poller that gets 404 asks for ever.
+const notFound dsr.Status = "NOT_FOUND"
+
+// retrieval is the status of an export. The link stands under both names that
+// clients read.
+type retrieval struct {
+	Status      dsr.Status `json:"status"`
+	Result      string     `json:"result"`
+	Results     string     `json:"results"`
+	DistinctIDs []string   `json:"distinct_ids"`
+}
+
+// deletion is the status of a deletion. Its schema is closed: no other key.
+type deletion struct {
+	TrackingID       string         `json:"tracking_id"`
+	Status           dsr.Status     `json:"status"`
+	RequestingUser   string         `json:"requesting_user"`
+	Compliance       dsr.Compliance `json:"compliance_type"`
+	ProjectID        json.Number    `json:"project_id"`
+	DateRequested    string         `json:"date_requested"`
+	DistinctIDs      []string       `json:"distinct_ids"`
+	SubjectRequestID string         `json:"subject_request_id,omitempty"`
+}
+
+// date writes a time as clients read it: UTC, microseconds, no zone. The zero time
+// is "".
+func date(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format("2006-01-02T15:04:05.000000")
+}
