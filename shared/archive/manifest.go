@@ -3,6 +3,7 @@ package archive
 import (
 	"encoding/json"
 	"io"
+	"strconv"
 	"time"
 
 	"lethe/shared/kind"
@@ -84,7 +85,17 @@ type manifestFile struct {
 	Path    string `json:"path"`
 	Bytes   int64  `json:"bytes"`
 	SHA256  string `json:"sha256"`
-	Records *int64 `json:"records,omitempty"`
+	Records int64  `json:"records"` // left out of files that hold none
+}
+
+func (f manifestFile) append(b []byte) []byte {
+	b = appendString(append(b, `{"path":`...), f.Path)
+	b = strconv.AppendInt(append(b, `,"bytes":`...), f.Bytes, 10)
+	b = appendString(append(b, `,"sha256":`...), f.SHA256)
+	if f.Records > 0 {
+		b = strconv.AppendInt(append(b, `,"records":`...), f.Records, 10)
+	}
+	return append(b, '}')
 }
 
 func headOf(h Head, t Totals) manifestHead {
@@ -154,18 +165,11 @@ func subjects(ids []string) []kind.Subject {
 	return out
 }
 
-func fileOf(f File) manifestFile {
-	m := manifestFile{Path: f.Path, Bytes: f.Bytes, SHA256: f.SHA256}
-	if f.Stream != "" {
-		m.Records = &f.Records
-	}
-	return m
-}
-
 // A manifestWriter writes manifest.json as it goes, one subject or file a line.
 type manifestWriter struct {
-	w   io.Writer
-	sep string
+	w       io.Writer
+	sep     string
+	scratch []byte
 }
 
 func newManifest(w io.Writer, h Head, t Totals) (*manifestWriter, error) {
@@ -179,7 +183,13 @@ func newManifest(w io.Writer, h Head, t Totals) (*manifestWriter, error) {
 	return &manifestWriter{w: w, sep: "\n    "}, err
 }
 
-func (m *manifestWriter) subject(s SubjectFolder) error { return m.element(subjectOf(s)) }
+func (m *manifestWriter) subject(s SubjectFolder) error {
+	b, err := json.Marshal(subjectOf(s))
+	if err != nil {
+		return kind.E(kind.Internal, "archive: manifest", err)
+	}
+	return m.element(append(append(m.scratch[:0], m.sep...), b...))
+}
 
 // files ends the subjects.
 func (m *manifestWriter) files() error {
@@ -188,19 +198,19 @@ func (m *manifestWriter) files() error {
 	return err
 }
 
-func (m *manifestWriter) file(f File) error { return m.element(fileOf(f)) }
+func (m *manifestWriter) file(f File) error {
+	line := manifestFile{Path: f.Path, Bytes: f.Bytes, SHA256: f.SHA256, Records: f.Records}
+	return m.element(line.append(append(m.scratch[:0], m.sep...)))
+}
 
 func (m *manifestWriter) end() error {
 	_, err := io.WriteString(m.w, "\n  ]\n}\n")
 	return err
 }
 
-func (m *manifestWriter) element(v any) error {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return kind.E(kind.Internal, "archive: manifest", err)
-	}
-	_, err = m.w.Write(append([]byte(m.sep), b...))
-	m.sep = ",\n    "
+// element writes a separator and a value.
+func (m *manifestWriter) element(b []byte) error {
+	_, err := m.w.Write(b)
+	m.scratch, m.sep = b, ",\n    "
 	return err
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 
 	"lethe/shared/blob"
 	"lethe/shared/kind"
@@ -52,7 +53,7 @@ func (p *parts) Write(b []byte) (int, error) {
 func (p *parts) fill(r io.Reader, n int64) (int64, error) {
 	from := len(p.buf)
 	n = min(n, int64(partSize-from))
-	p.buf = append(p.buf, make([]byte, n)...)
+	p.buf = slices.Grow(p.buf, int(n))[:from+int(n)]
 	read, err := io.ReadFull(r, p.buf[from:])
 	p.buf = p.buf[:from+read]
 	return int64(read), err

@@ -92,12 +92,7 @@ func (a *Archive) readManifest() error {
 	var m struct {
 		manifestHead
 		Subjects []manifestSubject `json:"subjects"`
-		Files    []struct {
-			Path    string `json:"path"`
-			Bytes   int64  `json:"bytes"`
-			SHA256  string `json:"sha256"`
-			Records int64  `json:"records"`
-		} `json:"files"`
+		Files    []manifestFile    `json:"files"`
 	}
 	if err := json.NewDecoder(io.LimitReader(body, maxManifest)).Decode(&m); err != nil {
 		return invalid("The file's manifest is not the JSON that it must be.")

@@ -98,8 +98,11 @@ func appendCell(b []byte, s string) []byte {
 		b = append(b, `"'`...)
 		return append(appendDoubled(b, s), '"')
 	}
-	if strings.ContainsAny(s, "\",\r\n'") {
-		return appendQuoted(b, s)
+	for i := range len(s) {
+		switch s[i] {
+		case '"', ',', '\r', '\n':
+			return appendQuoted(b, s)
+		}
 	}
 	return append(b, s...)
 }

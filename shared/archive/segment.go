@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"iter"
+	"strconv"
 
 	"lethe/shared/blob"
 	"lethe/shared/kind"
@@ -26,23 +27,55 @@ func Store(ctx context.Context, bucket blob.Bucket, task string, batch int, s Se
 			return kind.Wrap("archive: store segment", err)
 		}
 	}
-	var list bytes.Buffer
-	encoder := json.NewEncoder(&list)
-	err := encoder.Encode(s.Next)
-	for i := 0; i < len(s.Files) && err == nil; i++ {
-		err = encoder.Encode(s.Files[i])
-	}
+	list, err := json.Marshal(s.Next)
 	if err != nil {
 		return kind.E(kind.Internal, "archive: list of files", err)
 	}
-	return kind.Wrap("archive: store list of files", bucket.Put(ctx, filesKey(task, batch, s.Number), &list))
+	list = append(list, '\n')
+	for _, f := range s.Files {
+		list = appendFile(list, f)
+	}
+	err = bucket.Put(ctx, filesKey(task, batch, s.Number), bytes.NewReader(list))
+	return kind.Wrap("archive: store list of files", err)
+}
+
+// appendFile appends a line of a list. There is one for every file of an archive
+// and Pack reads it twice, which JSON would make the larger part of its work.
+func appendFile(b []byte, f File) []byte {
+	b = append(b, f.Path...)
+	for _, n := range []int64{f.Bytes, f.Compressed, int64(f.CRC32), f.Records, f.Offset} {
+		b = strconv.AppendInt(append(b, '\t'), n, 10)
+	}
+	b = append(append(b, '\t'), f.Stream...)
+	b = append(append(b, '\t'), f.SHA256...)
+	return append(b, '\n')
+}
+
+// parseFile reads what appendFile wrote, without the line's end.
+func parseFile(line []byte) (File, bool) {
+	var f File
+	path, rest, ok := bytes.Cut(line, []byte{'\t'})
+	f.Path = string(path)
+	var crc int64
+	for _, n := range []*int64{&f.Bytes, &f.Compressed, &crc, &f.Records, &f.Offset} {
+		var field []byte
+		field, rest, _ = bytes.Cut(rest, []byte{'\t'})
+		v, err := strconv.ParseInt(string(field), 10, 64)
+		if err != nil || v < 0 {
+			return File{}, false
+		}
+		*n = v
+	}
+	stream, sum, found := bytes.Cut(rest, []byte{'\t'})
+	f.Stream, f.SHA256, f.CRC32 = Stream(stream), string(sum), uint32(crc)
+	return f, ok && found && crc <= max32 && f.Path != ""
 }
 
 // A list reads back what Store wrote last for one segment.
 type list struct {
-	body    io.ReadCloser
-	decoder *json.Decoder
-	state   State
+	body  io.ReadCloser
+	lines *bufio.Reader
+	state State
 }
 
 func openList(ctx context.Context, bucket blob.Bucket, task string, batch, n int) (*list, error) {
@@ -50,11 +83,39 @@ func openList(ctx context.Context, bucket blob.Bucket, task string, batch, n int
 	if err != nil {
 		return nil, kind.Wrap("archive: open list of files", err)
 	}
-	l := &list{body: body, decoder: json.NewDecoder(bufio.NewReaderSize(body, 32<<10))}
-	if err := l.decoder.Decode(&l.state); err != nil {
-		return nil, errors.Join(kind.E(kind.Corrupt, "archive: list of files", err), body.Close())
+	l := &list{body: body, lines: bufio.NewReaderSize(body, 32<<10)}
+	first, err := l.lines.ReadBytes('\n')
+	if err == nil {
+		err = json.Unmarshal(first, &l.state)
+	}
+	if err != nil {
+		return nil, errors.Join(unreadable(err), body.Close())
 	}
 	return l, nil
+}
+
+// next returns the next file, or io.EOF.
+func (l *list) next() (File, error) {
+	line, err := l.lines.ReadSlice('\n')
+	if err == io.EOF && len(line) == 0 {
+		return File{}, io.EOF
+	}
+	if err != nil {
+		return File{}, unreadable(err)
+	}
+	f, ok := parseFile(line[:len(line)-1])
+	if !ok {
+		return File{}, kind.E(kind.Corrupt, "archive: list of files")
+	}
+	return f, nil
+}
+
+// unreadable tells a list that ends in a line from a bucket that does not answer.
+func unreadable(err error) error {
+	if kind.Of(err) == kind.Internal {
+		return kind.E(kind.Corrupt, "archive: list of files", err)
+	}
+	return kind.Wrap("archive: read list of files", err)
 }
 
 // files gives the files of every segment of every batch in the order in which
@@ -85,16 +146,11 @@ func filesOf(ctx context.Context, bucket blob.Bucket, task string, batch, n int,
 	}
 	defer l.body.Close()
 	for {
-		f := located{batch: batch}
-		err := l.decoder.Decode(&f.File)
+		f, err := l.next()
 		if err == io.EOF {
 			return true
 		}
-		if err != nil {
-			yield(located{}, kind.E(kind.Corrupt, "archive: list of files", err))
-			return false
-		}
-		if !yield(f, nil) {
+		if !yield(located{f, batch}, err) || err != nil {
 			return false
 		}
 	}

@@ -13,8 +13,10 @@ import (
 	"lethe/shared/kind"
 )
 
-// level is the effort of the compression, chosen by BenchmarkLevels.
-const level = 5
+// level is the effort of the compression. On rows of 500 bytes in files of a few
+// kilobytes, BenchmarkExport spends a quarter less than at level 5 and makes a
+// file 4 % larger.
+const level = 1
 
 // Unfinished is an entry of a zip file that goes on in the next segment. File
 // counts what is in it so far.
@@ -37,6 +39,7 @@ type stream struct {
 	file    File
 	sum     hash.Hash
 	scratch []byte
+	digest  [sha256.Size]byte
 }
 
 func newStream(name Stream, w io.Writer, offset int64) (*stream, error) {
@@ -114,7 +117,7 @@ func (s *stream) end() (File, error) {
 	}
 	f := &s.file
 	f.Compressed = s.offset - f.Offset - localHeaderSize - int64(len(f.Path))
-	f.SHA256 = hex.EncodeToString(s.sum.Sum(nil))
+	f.SHA256 = hex.EncodeToString(s.sum.Sum(s.digest[:0]))
 	s.scratch = appendDescriptor(s.scratch[:0], *f)
 	_, err := output{s}.Write(s.scratch)
 	s.open, s.running = false, false
