@@ -76,9 +76,13 @@ func (s *Service) Collect(ctx context.Context, step Step) (Step, error) {
 // fill moves records into a segment until it is full or, which it reports, there
 // are no more.
 func (s *Service) fill(ctx context.Context, w *work, records Records, out *archive.Collector) (last bool, err error) {
-	var run Found // of the id whose records come at the moment
-	defer func() { w.cursor.Partial = merge(w.cursor.Partial, []Found{run}) }()
-	run.Cluster = -1
+	run := Found{Cluster: -1} // of the id whose records come at the moment
+	count := func() {
+		if run.Cluster >= 0 {
+			w.cursor.Partial = merge(w.cursor.Partial, []Found{run})
+		}
+	}
+	defer count()
 	for !out.Full() {
 		rec, err := records.Next(ctx)
 		if errors.Is(err, io.EOF) {
@@ -88,7 +92,7 @@ func (s *Service) fill(ctx context.Context, w *work, records Records, out *archi
 			return false, err
 		}
 		if rec.Cluster != run.Cluster || rec.ID != run.ID {
-			w.cursor.Partial = merge(w.cursor.Partial, []Found{run})
+			count()
 			run = Found{Cluster: rec.Cluster, ID: rec.ID}
 		}
 		c := w.Clusters[rec.Cluster]

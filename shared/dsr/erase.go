@@ -86,7 +86,8 @@ func (s *Service) Verify(ctx context.Context, step Step) (Step, error) {
 		if err != nil {
 			return step, err
 		}
-		if w.cursor.Phase == erased {
+		looked := w.cursor.Phase == erased
+		if looked {
 			done, wait, err := s.look(ctx, &w, w.scope(r, r.Limit), goOn)
 			if err != nil {
 				return step, err
@@ -114,7 +115,7 @@ func (s *Service) Verify(ctx context.Context, step Step) (Step, error) {
 			round = max(round, w.cursor.Round)
 		case w.cursor.Phase != verified:
 			return step.after(Yield), nil // a batch that ended before it was erased
-		case !goOn() && n < r.Batches-1:
+		case looked && !goOn() && n < r.Batches-1:
 			return s.again(step), nil
 		}
 	}
