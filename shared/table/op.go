@@ -2,6 +2,7 @@ package table
 
 import (
 	"errors"
+	"math"
 	"unicode/utf8"
 
 	"lethe/shared/kind"
@@ -39,8 +40,8 @@ const (
 // or AddUpTo.
 type Op struct {
 	Verb Verb
-	Item Item // only its Key for Delete, Check and Add
-	If   Cond // not for Add
+	Item Item // only its Key for VerbDelete, VerbCheck and VerbAdd
+	If   Cond // not for VerbAdd
 	N    int64
 	Max  int64
 }
@@ -55,10 +56,21 @@ func Delete(key Key, c Cond) Op { return Op{Verb: VerbDelete, Item: Item{Key: ke
 func Check(key Key, c Cond) Op { return Op{Verb: VerbCheck, Item: Item{Key: key}, If: c} }
 
 // AddUpTo adds n to the count of key, making the item if it is absent, as long
-// as the sum is not above max; otherwise its condition fails. The item must not
-// have an expiry.
+// as the sum is not above max; otherwise its condition fails. It also fails on
+// an item that has an expiry, passed or not.
 func AddUpTo(key Key, n, max int64) Op {
 	return Op{Verb: VerbAdd, Item: Item{Key: key}, N: n, Max: max}
+}
+
+// Room is the highest count at which AddUpTo(n, max) still holds.
+func Room(n, max int64) int64 {
+	switch {
+	case n < 0 && max > math.MaxInt64+n:
+		return math.MaxInt64
+	case n > 0 && max < math.MinInt64+n:
+		return math.MinInt64
+	}
+	return max - n
 }
 
 // A ConflictError tells which operations of a Write failed their condition.
@@ -124,6 +136,16 @@ func CheckKey(k Key) error {
 		return kind.E(kind.Invalid, "a key has a part that is too long")
 	case !utf8.ValidString(k.PK) || !utf8.ValidString(k.SK):
 		return kind.E(kind.Invalid, "a key is not UTF-8")
+	}
+	return nil
+}
+
+// CheckKeys is CheckKey for each of keys.
+func CheckKeys(keys []Key) error {
+	for _, k := range keys {
+		if err := CheckKey(k); err != nil {
+			return err
+		}
 	}
 	return nil
 }

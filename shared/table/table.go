@@ -20,9 +20,9 @@ const (
 	// MaxPK and MaxSK bound the two parts of a key, in bytes. They are DynamoDB's.
 	MaxPK = 2048
 	MaxSK = 1024
-	// MaxPage is how many bytes of items, measured by Size, a page of a Query
-	// holds before it ends early. A page always holds at least one item if there
-	// is one.
+	// MaxPage is how many bytes of items a page of a Query holds at the most,
+	// by the store's own count, which Size is never below; a page that would hold
+	// more ends early.
 	MaxPage = 1 << 20
 )
 
@@ -39,7 +39,8 @@ type Item struct {
 	Key
 	// Data is the record itself, which no driver reads.
 	Data []byte
-	// Count is the number that Add and the Add operation count in.
+	// Count is the number that Add and AddUpTo count in. It must stay within an
+	// int64; nothing checks that.
 	Count int64
 	// Index is the item's place in the secondary index; the zero Key leaves the
 	// item out of it. Several items may have the same Index.
@@ -59,12 +60,17 @@ func Size(i Item) int {
 	return len(i.PK) + len(i.SK) + len(i.Data) + len(i.Index.PK) + len(i.Index.SK) + names
 }
 
+// Expired reports whether i has ceased to exist at the time now.
+func (i Item) Expired(now time.Time) bool {
+	return !i.Expires.IsZero() && i.Expires.Unix() <= now.Unix()
+}
+
 // A Query reads part of one partition in the order of SK.
 type Query struct {
 	// PK names the partition.
 	PK string
 	// Index asks the secondary index in place of the table: PK, From, To and the
-	// order are then those of Item.Index. An index lags behind writes, so it is
+	// order are then those of Item.Index, items of equal Index in no order. An index lags behind writes, so it is
 	// never asked for a decision: read the item again with Get.
 	Index bool
 	// From and To bound SK: From ≤ SK < To. An empty To is no bound.
@@ -77,8 +83,9 @@ type Query struct {
 	After string
 }
 
-// A Page is what a Query found. Next is empty on the last page; a page may be
-// empty and yet have a Next.
+// A Page is what a Query found. Next is empty on the last page; a page may hold
+// fewer items than Limit, even none, and yet have a Next. Next holds keys: it may
+// be stored, and must not be logged or handed out.
 type Page struct {
 	Items []Item
 	Next  string
@@ -90,9 +97,10 @@ type Page struct {
 // may have been applied or not, whole: read again before deciding.
 //
 // Kinds of errors: NotFound (Get), Conflict (a condition did not hold), Invalid
-// (a key is empty or not UTF-8, or an operation names a key twice), TooLarge (a
-// limit above was passed; nothing was written), Throttled and Unavailable (try
-// again later). No error text holds a key or data.
+// (a key is empty, too long or not UTF-8, a transaction names a key twice, a
+// query cannot be), TooLarge (a limit above was passed), Throttled and Unavailable
+// (try again later, the latter also when ctx ended). After Conflict, Invalid and
+// TooLarge nothing was written. No error text holds a key or data.
 type Table interface {
 	// Get reads one item, consistently. Without one it returns kind.NotFound.
 	Get(ctx context.Context, key Key) (Item, error)
@@ -116,11 +124,13 @@ type Table interface {
 	WriteMany(ctx context.Context, ops []Op) error
 
 	// Add adds n to the Count of an item, making it if it is absent, and returns
-	// the new value. It is not idempotent: after an error the count may be off by n.
+	// the new value. It is not idempotent: after an error the count may be off by
+	// n. On an item that has an expiry, passed or not, it fails with Conflict.
 	Add(ctx context.Context, key Key, n int64) (int64, error)
 
 	// Partitions calls f with every PK in the table, at least once each and in no
-	// order, until f returns an error. It reads the whole table and is for a
+	// order, until f returns an error, which it returns. Partitions whose items
+	// have all expired may be among them. It reads the whole table and is for a
 	// restore only.
 	Partitions(ctx context.Context, f func(pk string) error) error
 
