@@ -1,0 +1,124 @@
+package cloudtest
+
+import (
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+)
+
+// Region and Account are those of every engine here.
+const (
+	Region  = "eu-central-1"
+	Account = "123456789012"
+)
+
+// Moto starts a server that plays AWS on loopback until the test ends, empty, and
+// returns its address. Where .ci/install-lint has not installed it, the test is
+// left out, and where CI=true it fails. Environment is added to the server's.
+func Moto(t testing.TB, environment ...string) string {
+	t.Helper()
+	program := filepath.Join(Root(t), ".cache", "venv", "bin", "moto_server")
+	if _, err := os.Stat(program); err != nil {
+		Missing(t, "moto, which .ci/install-lint installs")
+	}
+	address := freeAddress(t)
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(program, "-H", host, "-p", port)
+	cmd.Env = append(os.Environ(), append([]string{
+		"MOTO_PORT=" + port, "MOTO_ACCOUNT_ID=" + Account, "AWS_DEFAULT_REGION=" + Region,
+	}, environment...)...)
+	out := &buffer{}
+	cmd.Stdout, cmd.Stderr = out, out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	gone := make(chan struct{})
+	go func() {
+		_ = cmd.Wait() // it is killed, or it has ended with its reason in out
+		close(gone)
+	}()
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		<-gone
+		if t.Failed() {
+			t.Logf("moto wrote:\n%s", out)
+		}
+	})
+	for deadline := time.After(life); ; {
+		if answers("http://" + address + "/moto-api/") {
+			return "http://" + address
+		}
+		select {
+		case <-gone:
+			t.Fatal("moto ended before it was ready")
+		case <-deadline:
+			t.Fatal("moto did not get ready")
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// Config is how a client signs in to an engine at that address.
+func Config(address string) aws.Config {
+	return aws.Config{
+		Region:       Region,
+		BaseEndpoint: &address,
+		Credentials:  credentials.NewStaticCredentialsProvider("local", "local", ""),
+	}
+}
+
+// Missing leaves the test out because this machine has no such engine; where
+// CI=true nothing may be left out.
+func Missing(t testing.TB, what string) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatalf("this machine has no %s", what)
+	}
+	t.Skipf("NOT TESTED: this machine has no %s", what)
+}
+
+// Root is the folder of the module.
+func Root(t testing.TB) string {
+	t.Helper()
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for ; ; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir
+		}
+		if dir == filepath.Dir(dir) {
+			t.Fatal("there is no go.mod above the test")
+		}
+	}
+}
+
+func freeAddress(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func answers(url string) bool {
+	r, err := http.Get(url)
+	if err != nil {
+		return false
+	}
+	r.Body.Close()
+	return r.StatusCode < http.StatusInternalServerError
+}
