@@ -29,7 +29,7 @@ type person struct {
 
 func (p person) entry() archive.SubjectFolder {
 	return archive.SubjectFolder{
-		Folder: p.folder, Submitted: p.ids[:1], Resolved: p.ids,
+		Folder: p.folder, Submitted: p.ids[:min(1, len(p.ids))], Resolved: p.ids,
 		Profiles: int64(len(p.profiles)), Events: int64(len(p.events)),
 	}
 }
@@ -141,6 +141,8 @@ func folders(all []person) iter.Seq2[archive.SubjectFolder, error] {
 	}
 }
 
+func ids(names ...kind.Subject) []kind.Subject { return names }
+
 func always() bool { return true }
 func never() bool  { return false }
 
@@ -160,6 +162,13 @@ func pack(t testing.TB, bucket blob.Bucket, batches []int, all []person, keepGoi
 	}
 	t.Fatal("Pack does not come to an end")
 	return archive.Info{}
+}
+
+// stage collects people as one batch.
+func stage(t testing.TB, all []person) (*blob.Memory, []int) {
+	t.Helper()
+	bucket := blob.NewMemory(time.Now)
+	return bucket, []int{collect(t, bucket, 0, archive.SegmentSize, false, all)}
 }
 
 // export makes the export file of people in batches of size.

@@ -10,8 +10,6 @@ import (
 // another process and the directory is written by a third.
 const (
 	localHeaderSize = 30
-	descriptorSize  = 16
-	descriptorSize8 = 24 // with sizes of 8 bytes
 
 	flagDescriptor = 1 << 3  // checksum and sizes follow the data
 	flagUTF8       = 1 << 11 // the name is UTF-8
