@@ -38,7 +38,11 @@ func HTTP(h http.Handler) func(context.Context, events.APIGatewayV2HTTPRequest) 
 		}
 		w := &answer{header: http.Header{}}
 		h.ServeHTTP(w, r)
-		return w.response(), nil
+		out = w.response()
+		if r.Method == http.MethodHead {
+			out.Body, out.IsBase64Encoded = "", false
+		}
+		return out, nil
 	}
 }
 
