@@ -1,0 +1,145 @@
+package events
+
+import (
+	"encoding/binary"
+	"strings"
+	"time"
+
+	"lethe/shared/kind"
+	"lethe/shared/table"
+)
+
+// An edge says that two identifiers are one person. It is stored as two items,
+// one in the partition of each, written and removed together.
+type edge struct {
+	kind edgeKind
+	// from and to are the two ends in the order of the words of kind.
+	from, to kind.Subject
+	time     time.Time
+}
+
+type edgeKind string
+
+const (
+	byAlias    edgeKind = "alias"    // from is an alias of to
+	byIdentify edgeKind = "identify" // from is known, to was anonymous
+	byMerge    edgeKind = "merge"    // from and to, both known
+	byDevice   edgeKind = "device"   // from is a user, to the anonymous form of a device
+)
+
+// isIdentity reports whether an event only tells of identities.
+func isIdentity(name string) bool {
+	return name == "$create_alias" || name == "$identify" || name == "$merge"
+}
+
+// link adds an edge to e. An identifier needs none to itself.
+func (e *Event) link(k edgeKind, from, to kind.Subject) {
+	if from != to {
+		e.edges = append(e.edges, edge{kind: k, from: from, to: to})
+	}
+}
+
+// identity adds the edge that an event of one of Mixpanel's three names tells of,
+// and returns under whom to file it if it has no distinct_id.
+func (e *Event) identity(p sent, rules Rules) (kind.Subject, *Fault) {
+	switch e.Name {
+	case "$create_alias":
+		to, f := end("properties.distinct_id", p.distinctID)
+		if f != nil {
+			return "", f
+		}
+		from, f := end("properties.alias", p.alias)
+		if f != nil {
+			return "", f
+		}
+		e.link(byAlias, from, to)
+		return to, nil
+	case "$identify":
+		known := p.identifiedID
+		if isNull(known) {
+			known = p.distinctID
+		}
+		from, f := end("properties.$identified_id", known)
+		if f != nil {
+			return "", f
+		}
+		to, f := end("properties.$anon_id", p.anonID)
+		if f != nil {
+			return "", f
+		}
+		e.link(byIdentify, from, to)
+		return from, nil
+	case "$merge":
+		return e.merge(p, rules)
+	}
+	return "", nil
+}
+
+func (e *Event) merge(p sent, rules Rules) (kind.Subject, *Fault) {
+	const field = "properties.$distinct_ids"
+	if !rules.Import {
+		return "", fault("event", "$merge is taken by /import only")
+	}
+	var ids []kind.Subject
+	if isList(p.merged) {
+		for v := range Elements(p.merged) {
+			id, f := end(field, v)
+			if f != nil {
+				return "", f
+			}
+			ids = append(ids, id)
+		}
+	}
+	if len(ids) != 2 {
+		return "", fault(field, "must be a list of two identifiers")
+	}
+	e.link(byMerge, ids[0], ids[1])
+	return ids[0], nil
+}
+
+// end reads one end of an edge.
+func end(field string, v []byte) (kind.Subject, *Fault) {
+	if isNull(v) {
+		return "", fault(field, "must not be missing")
+	}
+	id, err := identifier(v)
+	if err != nil {
+		return "", fault(field, "the identifier "+err.Error())
+	}
+	return id, nil
+}
+
+// keys are those of the edge's two items.
+func (g edge) keys(project string) [2]table.Key {
+	return [2]table.Key{
+		{PK: subjectPK(project, g.from), SK: edgeSK(g.kind, g.to)},
+		{PK: subjectPK(project, g.to), SK: edgeSK(g.kind, g.from)},
+	}
+}
+
+// The value of an edge's item is its time in ms, 1 in the item of from and 2 in
+// that of to, and the other end.
+func (g edge) values() [2][]byte {
+	value := func(side byte, other kind.Subject) []byte {
+		b := binary.AppendUvarint(nil, uint64(g.time.UnixMilli()))
+		return appendText(append(b, side), string(other))
+	}
+	return [2][]byte{value(1, g.to), value(2, g.from)}
+}
+
+// readEdge reads the value of an edge's item.
+func readEdge(value []byte) (at time.Time, other kind.Subject, err error) {
+	ms, n := binary.Uvarint(value)
+	if n <= 0 || n >= len(value) {
+		return time.Time{}, "", kind.E(kind.Corrupt, "read an edge")
+	}
+	id, _, err := cutText(value[n+1:])
+	return time.UnixMilli(int64(ms)).UTC(), kind.Subject(id), err
+}
+
+// mirror is the key of an edge's other item, in the partition of end, where the
+// one in the partition of id has sort key sk.
+func mirror(project, sk string, id, end kind.Subject) table.Key {
+	k, _, _ := strings.Cut(strings.TrimPrefix(sk, edgePrefix), "#")
+	return table.Key{PK: subjectPK(project, end), SK: edgeSK(edgeKind(k), id)}
+}

@@ -1,0 +1,302 @@
+package events
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"lethe/shared/kind"
+	"lethe/shared/table"
+)
+
+// Update applies a batch of updates to profiles, those of one profile in their
+// order. Each profile changes by compare-and-swap, so none of several updates at
+// one moment is lost. When Update returns nil all are durable. After an error any
+// profile may have been changed, each by all its updates or by none; to send the
+// batch again then may add or append twice.
+//
+// A profile from before its subject was erased is replaced, not merged into, and
+// an update that was made before that is dropped.
+func (s *Store) Update(ctx context.Context, project string, batch []Update) (Receipt, error) {
+	ctx, received, leave := s.enter(ctx)
+	defer leave()
+	c := changing{store: s, project: project, received: received, profiles: map[string]*change{}}
+	for i := range batch {
+		c.add(&batch[i])
+	}
+	for len(c.order) > 0 {
+		if err := c.round(ctx); err != nil {
+			return Receipt{}, kind.Wrap("update profiles", err)
+		}
+	}
+	s.count(ctx, project, c.rows, c.subjects, int64(c.dropped))
+	for _, pk := range c.deleted {
+		if err := s.forget(ctx, project, pk); err != nil {
+			return Receipt{}, kind.Wrap("update profiles", err)
+		}
+	}
+	return Receipt{Stored: len(batch) - c.dropped, Dropped: c.dropped}, nil
+}
+
+// changing is a batch of updates on its way.
+type changing struct {
+	store    *Store
+	project  string
+	received time.Time
+	profiles map[string]*change // by partition
+	order    []string           // partitions that are still to do
+
+	rows, subjects int64
+	dropped        int
+	deleted        []string // partitions whose profile went
+}
+
+// A change is what happens to one profile.
+type change struct {
+	subject kind.Subject // empty for a group
+	updates []*Update
+}
+
+func (c *changing) add(u *Update) {
+	pk := profilePK(c.project, u)
+	if c.profiles[pk] == nil {
+		c.profiles[pk] = &change{subject: u.Subject}
+		c.order = append(c.order, pk)
+	}
+	c.profiles[pk].updates = append(c.profiles[pk].updates, u)
+}
+
+// A swap is one profile's change after it has looked: the operations of a
+// transaction, and what to count if they are applied.
+type swap struct {
+	pk             string
+	ops            []table.Op
+	rows, subjects int64
+	dropped        int
+	deleted        bool
+}
+
+// round looks at every profile that is still to do and swaps it. Those that
+// somebody else changed in between stay for the next round; at least one of all
+// that contend gets through, and the deadline of the call ends the rest.
+func (c *changing) round(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return kind.E(kind.Throttled, "too many changes to one profile at once", err)
+	}
+	l := c.store.look(c.project, len(c.order))
+	for _, pk := range c.order {
+		l.key(profileKey(pk))
+		if l.subject(c.profiles[pk].subject) {
+			l.key(table.Key{PK: pk, SK: subjectSK})
+		}
+	}
+	if err := l.read(ctx); err != nil {
+		return err
+	}
+	var swaps []swap
+	var again []string
+	for _, pk := range c.order {
+		sw, ok, err := c.swap(ctx, l, pk)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			again = append(again, pk)
+			continue
+		}
+		swaps = append(swaps, sw)
+	}
+	conflicts, err := c.write(ctx, swaps)
+	c.order = append(again, conflicts...)
+	return err
+}
+
+func profileKey(pk string) table.Key { return table.Key{PK: pk, SK: profileSK} }
+
+// swap works out one profile's change; ok is false if it was changed while its
+// pieces were being read.
+func (c *changing) swap(ctx context.Context, l *look, pk string) (sw swap, ok bool, err error) {
+	sw.pk = pk
+	ch := c.profiles[pk]
+	cutoff, err := l.cutoff(ch.subject)
+	if err != nil {
+		return sw, false, err
+	}
+	item, exists := l.items[profileKey(pk)]
+	var h head
+	var old []byte
+	if exists {
+		if h, old, ok, err = c.store.load(ctx, item); err != nil || !ok {
+			return sw, false, err
+		}
+	}
+	received := c.received
+	p := profile(nil)
+	keep := exists && time.UnixMilli(h.received).After(cutoff)
+	if keep {
+		received = time.UnixMilli(h.received)
+		p = readProfile(old)
+	}
+	was := len(p) > 0 || keep
+	touched, there := false, was
+	for _, u := range ch.updates {
+		if !u.Time.IsZero() && !u.Time.After(cutoff) {
+			sw.dropped++
+			continue
+		}
+		for _, op := range u.operations {
+			touched = true
+			p.apply(op)
+			switch op.verb {
+			case "$delete":
+				there, received = false, c.received
+			case "$unset", "$remove": // nothing comes of them where nothing is
+			default:
+				there = true
+			}
+		}
+	}
+	if !touched {
+		return sw, true, nil
+	}
+	if !there {
+		if exists {
+			sw.ops = valueOps(item.Key, item.Version, nil, nil, h.pieces)
+			sw.ops[0] = table.Delete(item.Key, table.IfAt(item.Version))
+			sw.rows, sw.deleted = -1, true
+		}
+		return sw, true, nil
+	}
+	value := p.object()
+	if keep && bytes.Equal(value, old) {
+		return sw, true, nil
+	}
+	data, pieces, err := c.store.codec.encode(received, value)
+	if err != nil {
+		return sw, false, kind.Say(kind.TooLarge, "A profile would grow beyond what can be stored. Unset some of its properties.")
+	}
+	sw.ops = valueOps(profileKey(pk), item.Version, data, pieces, h.pieces)
+	if !exists {
+		sw.rows = 1
+	}
+	if marker := (table.Key{PK: pk, SK: subjectSK}); ch.subject != "" && !l.has(marker) {
+		sw.ops = append(sw.ops, table.Put(subjectItem(pk, c.received), table.Cond{}))
+		sw.subjects = 1
+	}
+	return sw, true, nil
+}
+
+// load reads the whole value of an item; ok is false if its pieces are of another
+// value, because somebody wrote between the two reads.
+func (s *Store) load(ctx context.Context, item table.Item) (h head, value []byte, ok bool, err error) {
+	if h, err = readHead(item.Data); err != nil {
+		return h, nil, false, err
+	}
+	if h.pieces > 0 {
+		keys := make([]table.Key, h.pieces)
+		for i := range keys {
+			keys[i] = table.Key{PK: item.PK, SK: pieceSK(item.SK, i+1)}
+		}
+		found, err := s.subjects.GetMany(ctx, keys)
+		if err != nil {
+			return h, nil, false, err
+		}
+		var pieces []table.Item
+		for _, key := range keys {
+			if piece, ok := found[key]; ok {
+				pieces = append(pieces, piece)
+			}
+		}
+		if ok, err := h.join(pieces); err != nil || !ok {
+			return h, nil, false, err
+		}
+	}
+	value, err = s.codec.value(h)
+	return h, value, err == nil, err
+}
+
+// write applies swaps, several to a transaction, and returns the partitions of
+// those that have to be done again.
+func (c *changing) write(ctx context.Context, swaps []swap) (again []string, err error) {
+	parts := pack(swaps)
+	failed := make([]bool, len(parts))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(8)
+	for i, part := range parts {
+		group.Go(func() error {
+			var ops []table.Op
+			for _, sw := range part {
+				ops = append(ops, sw.ops...)
+			}
+			if len(ops) == 0 {
+				return nil
+			}
+			err := c.store.subjects.Write(ctx, ops...)
+			if kind.Of(err) == kind.Conflict {
+				failed[i] = true
+				return nil
+			}
+			return err
+		})
+	}
+	err = group.Wait()
+	for i, part := range parts {
+		for _, sw := range part {
+			if failed[i] {
+				again = append(again, sw.pk)
+				continue
+			}
+			c.rows += sw.rows
+			c.subjects += sw.subjects
+			c.dropped += sw.dropped
+			if sw.deleted {
+				c.deleted = append(c.deleted, sw.pk)
+			}
+		}
+	}
+	return again, err
+}
+
+// pack groups swaps so that each group fits one transaction.
+func pack(swaps []swap) [][]swap {
+	var parts [][]swap
+	var ops, bytes int
+	for _, sw := range swaps {
+		size := 0
+		for _, op := range sw.ops {
+			size += table.Size(op.Item)
+		}
+		if len(parts) == 0 || ops+len(sw.ops) > table.MaxOps || bytes+size > table.MaxWrite {
+			parts = append(parts, nil)
+			ops, bytes = 0, 0
+		}
+		parts[len(parts)-1] = append(parts[len(parts)-1], sw)
+		ops += len(sw.ops)
+		bytes += size
+	}
+	return parts
+}
+
+// forget removes the item that tells that a partition has been counted, if there
+// is nothing else in it.
+func (s *Store) forget(ctx context.Context, project, pk string) error {
+	page, err := s.subjects.Query(ctx, table.Query{PK: pk, Limit: 2})
+	if err != nil {
+		return err
+	}
+	at := slices.IndexFunc(page.Items, func(i table.Item) bool { return i.SK == subjectSK })
+	if len(page.Items) != 1 || at != 0 {
+		return nil
+	}
+	err = s.subjects.Write(ctx, table.Delete(page.Items[0].Key, table.IfAt(page.Items[0].Version)))
+	if kind.Of(err) == kind.Conflict {
+		return nil
+	}
+	if err == nil {
+		s.count(ctx, project, 0, -1, 0)
+	}
+	return err
+}

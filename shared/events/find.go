@@ -1,0 +1,46 @@
+package events
+
+import (
+	"context"
+
+	"lethe/shared/dsr"
+	"lethe/shared/kind"
+)
+
+// Find implements dsr.Source.
+func (s *Store) Find(ctx context.Context, scope dsr.Scope, cursor string) (dsr.Progress, error) {
+	at, err := readPlace(cursor, scope)
+	if err != nil {
+		return dsr.Progress{}, err
+	}
+	progress := dsr.Progress{Cursor: cursor, Done: true}
+	rows := 0
+	err = s.walk(ctx, scope, at, func(p page) (bool, error) {
+		found := dsr.Found{Cluster: p.cluster, ID: p.id}
+		for _, item := range p.items {
+			w, h, in, err := s.examine(scope, item)
+			if err != nil {
+				return false, err
+			}
+			if !in || h.isPiece() {
+				continue
+			}
+			switch w {
+			case anEvent:
+				found.Events++
+			case aProfile:
+				found.Profiles++
+			case anEdge:
+				found.Edges++
+			}
+		}
+		if found.Events+found.Profiles+found.Edges > 0 {
+			progress.Found = append(progress.Found, found)
+		}
+		progress.Cursor = p.place.String()
+		rows += 1 + len(p.items)
+		progress.Done = rows < stepRows
+		return progress.Done, nil
+	})
+	return progress, kind.Wrap("find events", err)
+}

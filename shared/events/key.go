@@ -1,0 +1,110 @@
+package events
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"strconv"
+	"strings"
+	"time"
+
+	"lethe/shared/kind"
+	"lethe/shared/table"
+)
+
+// Every key of the subjects table. A partition is that of a subject, of the
+// events of one day that belong to nobody, of a group, of a mark, or of the
+// counters of a project; a project is named by decimal digits, so no partition
+// can be taken for another's.
+//
+//	<project>#id#<distinct_id>    event#<ms>#<hash>[#<piece>] | profile[#<piece>] | edge#<kind>#<hash> | subject
+//	<project>#none#<yyyy-mm-dd>   event#…
+//	<project>#group#<key>#<id>    profile…
+//	<project>#hmac#<mark>         tombstone
+//	<project>#count               rows | subjects | dropped
+const (
+	eventPrefix = "event#"
+	edgePrefix  = "edge#"
+	profileSK   = "profile"
+	subjectSK   = "subject"
+	tombstoneSK = "tombstone"
+
+	rowsCounter     = "rows"
+	subjectsCounter = "subjects"
+	droppedCounter  = "dropped"
+)
+
+func subjectPK(project string, id kind.Subject) string { return project + "#id#" + string(id) }
+
+func nobodyPK(project string, at time.Time) string {
+	return project + "#none#" + at.UTC().Format(time.DateOnly)
+}
+
+func groupPK(project string, g Group) string {
+	return project + "#group#" + strings.NewReplacer("%", "%25", "#", "%23").Replace(g.Key) + "#" + string(g.ID)
+}
+
+// profilePK is the partition of a subject's or a group's profile.
+func profilePK(project string, u *Update) string {
+	if u.Group != (Group{}) {
+		return groupPK(project, u.Group)
+	}
+	return subjectPK(project, u.Subject)
+}
+
+func tombstoneKey(project, mark string) table.Key {
+	return table.Key{PK: project + "#hmac#" + mark, SK: tombstoneSK}
+}
+
+func counterKey(project, counter string) table.Key {
+	return table.Key{PK: project + "#count", SK: counter}
+}
+
+// eventSK orders the events of a partition by time. Two events are one and the
+// same if their partition and eventSK are equal: that is Mixpanel's rule of
+// (event, time, distinct_id, $insert_id).
+func eventSK(at time.Time, name, insertID string) string {
+	h := sha256.New()
+	h.Write([]byte(name))
+	h.Write([]byte{0})
+	h.Write([]byte(insertID))
+	var sum [sha256.Size]byte
+	h.Sum(sum[:0])
+	sk := make([]byte, 0, len(eventPrefix)+13+1+22)
+	sk = append(sk, eventPrefix...)
+	ms := strconv.AppendInt(nil, at.UnixMilli(), 10)
+	for range 13 - len(ms) {
+		sk = append(sk, '0')
+	}
+	sk = append(sk, ms...)
+	sk = append(sk, '#')
+	return string(base64.RawURLEncoding.AppendEncode(sk, sum[:16]))
+}
+
+// eventTime is the time in an eventSK or in that of a piece.
+func eventTime(sk string) (time.Time, bool) {
+	ms, err := strconv.ParseInt(strings.TrimLeft(between(sk, len(eventPrefix), len(eventPrefix)+13), "0"), 10, 64)
+	return time.UnixMilli(ms).UTC(), err == nil
+}
+
+func edgeSK(k edgeKind, other kind.Subject) string {
+	sum := sha256.Sum256([]byte(other))
+	return edgePrefix + string(k) + "#" + hex.EncodeToString(sum[:])
+}
+
+// pieceSK is the key of the n-th item, from 1, that a value was cut into; it
+// sorts behind the first, which has the key of the value.
+func pieceSK(sk string, n int) string {
+	digits := strconv.Itoa(n)
+	return sk + "#" + "00"[:max(0, 2-len(digits))] + digits
+}
+
+// behind is the least sort key that sorts behind sk and its pieces.
+func behind(sk string) string { return sk + "$" }
+
+func between(s string, from, to int) string {
+	if len(s) < to {
+		return ""
+	}
+	return s[from:to]
+}

@@ -1,0 +1,179 @@
+package events
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"lethe/shared/dsr"
+	"lethe/shared/kind"
+	"lethe/shared/table"
+)
+
+// A tombstone keeps late data of an erased subject out. It stands under the mark
+// of the subject, never its identifier, and holds one entry for each task.
+type tombstone struct {
+	Tasks []burial `json:"tasks"`
+}
+
+type burial struct {
+	Task       string         `json:"task"`
+	Cutoff     int64          `json:"cutoff"` // ms; what is not after it stays out
+	Disclosure dsr.Disclosure `json:"disclosure"`
+}
+
+func readTombstone(item table.Item) (tombstone, error) {
+	var t tombstone
+	if err := json.Unmarshal(item.Data, &t); err != nil {
+		return t, kind.E(kind.Corrupt, "read a tombstone")
+	}
+	return t, nil
+}
+
+// add adds b and reports whether that changed anything.
+func (t *tombstone) add(b burial) bool {
+	if slices.Contains(t.Tasks, b) {
+		return false
+	}
+	t.Tasks = slices.DeleteFunc(t.Tasks, func(old burial) bool { return old.Task == b.Task })
+	t.Tasks = append(t.Tasks, b)
+	return true
+}
+
+// cutoff is the latest of all tasks that erased everything; zero without one.
+func (t tombstone) cutoff() time.Time {
+	var latest time.Time
+	for _, b := range t.Tasks {
+		if at := time.UnixMilli(b.Cutoff).UTC(); b.Disclosure == dsr.Data && at.After(latest) {
+			latest = at
+		}
+	}
+	return latest
+}
+
+// Suppress implements dsr.Source. Marks are written in transactions of up to 100
+// subjects; after an error some may stand and some not, and doing it again is safe.
+func (s *Store) Suppress(ctx context.Context, project string, marks []dsr.Mark) error {
+	var keys []table.Key
+	add := map[table.Key][]burial{}
+	for _, m := range marks {
+		key := tombstoneKey(project, s.keys.Mark(project, m.Subject))
+		if add[key] == nil {
+			keys = append(keys, key)
+		}
+		add[key] = append(add[key], burial{m.Task, m.Cutoff.UnixMilli(), m.Disclosure})
+	}
+	for part := range slices.Chunk(keys, table.MaxOps) {
+		if err := s.bury(ctx, part, add); err != nil {
+			return kind.Wrap("suppress late data", err)
+		}
+	}
+	return nil
+}
+
+// bury merges one transaction's worth of burials into what stands. Of two calls
+// at the same tombstones one comes first and the other reads again.
+func (s *Store) bury(ctx context.Context, keys []table.Key, add map[table.Key][]burial) error {
+	for {
+		ops, err := s.burials(ctx, keys, add)
+		if err != nil || len(ops) == 0 {
+			return err
+		}
+		err = s.subjects.Write(ctx, ops...)
+		if kind.Of(err) != kind.Conflict || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+func (s *Store) burials(ctx context.Context, keys []table.Key, add map[table.Key][]burial) ([]table.Op, error) {
+	items, err := s.subjects.GetMany(ctx, keys)
+	if err != nil {
+		return nil, err
+	}
+	var ops []table.Op
+	for _, key := range keys {
+		var t tombstone
+		item, ok := items[key]
+		if ok {
+			if t, err = readTombstone(item); err != nil {
+				return nil, err
+			}
+		}
+		changed := false
+		for _, b := range add[key] {
+			changed = t.add(b) || changed
+		}
+		if !changed {
+			continue
+		}
+		data, err := json.Marshal(t)
+		if err != nil {
+			return nil, kind.E(kind.Internal, "encode a tombstone")
+		}
+		ops = append(ops, table.Put(table.Item{Key: key, Data: data}, table.IfAt(item.Version)))
+	}
+	return ops, nil
+}
+
+// A look gathers the keys that a call reads before it writes, and tells what it
+// found. Tombstones are looked up under every version of the suppression key.
+type look struct {
+	store   *Store
+	project string
+	keys    []table.Key
+	marks   map[kind.Subject][]table.Key
+	items   map[table.Key]table.Item
+}
+
+func (s *Store) look(project string, size int) *look {
+	return &look{store: s, project: project, keys: make([]table.Key, 0, size), marks: make(map[kind.Subject][]table.Key, size)}
+}
+
+// key adds a key.
+func (l *look) key(keys ...table.Key) { l.keys = append(l.keys, keys...) }
+
+// subject adds the tombstones of id, and reports whether id is new to the look.
+func (l *look) subject(id kind.Subject) bool {
+	if _, ok := l.marks[id]; ok || id == "" {
+		return false
+	}
+	marks := l.store.keys.Marks(l.project, id)
+	keys := make([]table.Key, len(marks))
+	for i, mark := range marks {
+		keys[i] = tombstoneKey(l.project, mark)
+	}
+	l.marks[id] = keys
+	l.key(keys...)
+	return true
+}
+
+// read reads all keys, consistently and at once.
+func (l *look) read(ctx context.Context) (err error) {
+	l.items, err = l.store.subjects.GetMany(ctx, l.keys)
+	return err
+}
+
+func (l *look) has(key table.Key) bool {
+	_, ok := l.items[key]
+	return ok
+}
+
+// cutoff is up to when data of id stays out; zero without a tombstone.
+func (l *look) cutoff(id kind.Subject) (latest time.Time, err error) {
+	for _, key := range l.marks[id] {
+		item, ok := l.items[key]
+		if !ok {
+			continue
+		}
+		t, err := readTombstone(item)
+		if err != nil {
+			return time.Time{}, err
+		}
+		if at := t.cutoff(); at.After(latest) {
+			latest = at
+		}
+	}
+	return latest, nil
+}

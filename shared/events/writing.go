@@ -1,0 +1,216 @@
+package events
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"lethe/shared/kind"
+	"lethe/shared/table"
+)
+
+// A writing is a batch of events after it has looked: what goes to the table.
+type writing struct {
+	store    *Store
+	project  string
+	received time.Time
+	look     *look
+
+	ops      []table.Op        // one for each event that fits an item
+	at       map[table.Key]int // the place in ops, or -1 for one that is large
+	large    map[table.Key]large
+	edges    map[[2]table.Key]edge
+	subjects map[string]bool // partitions that are new
+	rows     int64
+	dropped  int
+}
+
+// large is an event in several items.
+type large struct {
+	received time.Time
+	value    []byte
+}
+
+// add takes in one event, unless it is late.
+func (w *writing) add(e *Event, r row) error {
+	for _, g := range r.edges {
+		if err := w.addEdge(g); err != nil {
+			return err
+		}
+	}
+	cutoff, err := w.look.cutoff(e.Subject)
+	if err != nil {
+		return err
+	}
+	if !r.time.After(cutoff) {
+		w.dropped++
+		return nil
+	}
+	received, pieces := w.received, 0
+	if item, ok := w.look.items[r.key]; ok {
+		old, err := readHead(item.Data)
+		if err != nil {
+			return err
+		}
+		if was := time.UnixMilli(old.received); was.After(cutoff) {
+			received = was
+		}
+		pieces = old.pieces
+	} else if _, twice := w.at[r.key]; !twice {
+		w.rows++
+	}
+	data, more, err := w.store.codec.encode(received, r.value)
+	if err != nil {
+		return err
+	}
+	if e.Subject != "" {
+		w.addSubject(r.key.PK)
+	}
+	before, twice := w.at[r.key]
+	if len(more) > 0 || pieces > 0 || twice && before < 0 {
+		if w.large == nil {
+			w.large = map[table.Key]large{}
+		}
+		w.large[r.key] = large{received, r.value}
+		if twice && before >= 0 {
+			w.ops[before] = table.Op{}
+		}
+		w.at[r.key] = -1
+		return nil
+	}
+	op := table.Put(table.Item{Key: r.key, Data: data}, table.Cond{})
+	if twice {
+		w.ops[before] = op
+		return nil
+	}
+	w.at[r.key] = len(w.ops)
+	w.ops = append(w.ops, op)
+	return nil
+}
+
+// addEdge takes in an edge that is new, unless one of its ends was erased since.
+func (w *writing) addEdge(g edge) error {
+	for _, id := range []kind.Subject{g.from, g.to} {
+		cutoff, err := w.look.cutoff(id)
+		if err != nil {
+			return err
+		}
+		if !g.time.After(cutoff) {
+			return nil
+		}
+	}
+	keys := g.keys(w.project)
+	if w.look.has(keys[0]) && w.look.has(keys[1]) {
+		return nil
+	}
+	if w.edges == nil {
+		w.edges = map[[2]table.Key]edge{}
+	}
+	if _, ok := w.edges[keys]; !ok {
+		w.edges[keys] = g
+		w.addSubject(keys[0].PK)
+		w.addSubject(keys[1].PK)
+	}
+	return nil
+}
+
+// addSubject counts a partition that has nothing yet.
+func (w *writing) addSubject(pk string) {
+	if !w.look.has(table.Key{PK: pk, SK: subjectSK}) {
+		w.subjects[pk] = true
+	}
+}
+
+// write makes everything durable: edges first, so that no event is there under
+// an identifier that nothing links to the person.
+func (w *writing) write(ctx context.Context) error {
+	if err := w.writeEdges(ctx); err != nil {
+		return err
+	}
+	for key, l := range w.large {
+		if err := w.store.replace(ctx, key, l); err != nil {
+			return err
+		}
+	}
+	for pk := range w.subjects {
+		w.ops = append(w.ops, table.Put(subjectItem(pk, w.received), table.Cond{}))
+	}
+	w.ops = slices.DeleteFunc(w.ops, func(op table.Op) bool { return op.Verb == 0 })
+	if len(w.ops) > 0 {
+		if err := w.store.subjects.WriteMany(ctx, w.ops); err != nil {
+			return err
+		}
+	}
+	w.store.count(ctx, w.project, w.rows, int64(len(w.subjects)), int64(w.dropped))
+	return nil
+}
+
+// subjectItem is the item that tells that a partition has been counted.
+func subjectItem(pk string, received time.Time) table.Item {
+	h := head{received: received.UnixMilli()}
+	return table.Item{Key: table.Key{PK: pk, SK: subjectSK}, Data: h.append(nil)}
+}
+
+// replace writes an event that has several items now or had them before.
+func (s *Store) replace(ctx context.Context, key table.Key, l large) error {
+	data, more, err := s.codec.encode(l.received, l.value)
+	if err != nil {
+		return err
+	}
+	for {
+		var old head
+		item, err := s.subjects.Get(ctx, key)
+		if err != nil && kind.Of(err) != kind.NotFound {
+			return err
+		}
+		if err == nil {
+			if old, err = readHead(item.Data); err != nil {
+				return err
+			}
+		}
+		err = s.subjects.Write(ctx, valueOps(key, item.Version, data, more, old.pieces)...)
+		if kind.Of(err) != kind.Conflict || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+// valueOps writes a value of several items over one that had some too.
+func valueOps(key table.Key, at table.Version, first []byte, pieces [][]byte, had int) []table.Op {
+	ops := []table.Op{table.Put(table.Item{Key: key, Data: first}, table.IfAt(at))}
+	for i, data := range pieces {
+		ops = append(ops, table.Put(table.Item{Key: table.Key{PK: key.PK, SK: pieceSK(key.SK, i+1)}, Data: data}, table.Cond{}))
+	}
+	for i := len(pieces); i < had; i++ {
+		ops = append(ops, table.Delete(table.Key{PK: key.PK, SK: pieceSK(key.SK, i+1)}, table.Cond{}))
+	}
+	return ops
+}
+
+// writeEdges writes both items of each edge, or none. An edge that somebody else
+// wrote meanwhile stays as it is.
+func (w *writing) writeEdges(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(8)
+	for keys, g := range w.edges {
+		group.Go(func() error {
+			values := g.values()
+			var ops []table.Op
+			for i, key := range keys {
+				data, _, err := w.store.codec.encode(w.received, values[i])
+				if err != nil {
+					return err
+				}
+				ops = append(ops, table.Put(table.Item{Key: key, Data: data}, table.IfAbsent()))
+			}
+			err := w.store.subjects.Write(ctx, ops...)
+			if kind.Of(err) == kind.Conflict {
+				return nil
+			}
+			return err
+		})
+	}
+	return group.Wait()
+}
