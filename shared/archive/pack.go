@@ -12,7 +12,7 @@ import (
 
 // A Packing is Pack between two runs, to keep as a cursor. The zero Packing is
 // the start. It says which bytes lie in finished parts; those after them are read
-// again.
+// again. To give a packing up, abort Upload on Key(task).
 type Packing struct {
 	Upload  string      `json:"upload,omitempty"`
 	Parts   []blob.Part `json:"parts,omitempty"`

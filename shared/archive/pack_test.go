@@ -1,6 +1,7 @@
 package archive_test
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
@@ -143,8 +144,9 @@ func TestPackNamesAMissingSegment(t *testing.T) {
 		archive.SegmentPrefix(task) + "000000/000000.files",
 		archive.SegmentPrefix(task) + "000002/000000.files",
 	}
+	s := storeSegments(t)
 	for _, key := range keys {
-		s := storeSegments(t)
+		kept := read(t, s, key)
 		if err := s.Delete(t.Context(), key); err != nil {
 			t.Fatal(err)
 		}
@@ -155,6 +157,9 @@ func TestPackNamesAMissingSegment(t *testing.T) {
 		}
 		if _, err := s.Head(t.Context(), archive.Key(task)); !errors.Is(err, kind.NotFound) {
 			t.Errorf("without %s: a file was made", key)
+		}
+		if err := s.Put(t.Context(), key, bytes.NewReader(kept)); err != nil {
+			t.Fatal(err)
 		}
 	}
 }
@@ -184,5 +189,14 @@ func TestPackRefusesWhatDoesNotFit(t *testing.T) {
 		if !errors.Is(err, kind.Corrupt) {
 			t.Errorf("%s: got %v, want %v", test.name, err, kind.Corrupt)
 		}
+	}
+}
+
+func TestPackOfMoreThanOneFileHolds(t *testing.T) {
+	s := storeSegments(t)
+	cursor := archive.Packing{Upload: "full", Parts: make([]blob.Part, blob.MaxParts)}
+	_, _, err := archive.Pack(t.Context(), s, task, &cursor, s.batches, head(), folders(s.all), always)
+	if !errors.Is(err, kind.TooLarge) || kind.Sentence(err) == "" {
+		t.Errorf("got %v, want %v with a sentence", err, kind.TooLarge)
 	}
 }

@@ -23,6 +23,7 @@ const (
 // in it is believed before it was checked.
 type Archive struct {
 	manifest Manifest
+	sum      string
 	entries  map[string]*zip.File
 }
 
@@ -94,12 +95,16 @@ func (a *Archive) readManifest() error {
 		Subjects []manifestSubject `json:"subjects"`
 		Files    []manifestFile    `json:"files"`
 	}
-	if err := json.NewDecoder(io.LimitReader(body, maxManifest)).Decode(&m); err != nil {
+	sum := sha256.New()
+	decoder := json.NewDecoder(io.TeeReader(io.LimitReader(body, int64(f.UncompressedSize64)+1), sum))
+	// The end has to be seen: there the reader compares the checksum.
+	if decoder.Decode(&m) != nil || decoder.Decode(&struct{}{}) != io.EOF {
 		return invalid("The file's manifest is not the JSON that it must be.")
 	}
 	if m.Version != Version {
 		return invalid("The file is of a version that this program does not know.")
 	}
+	a.sum = hex.EncodeToString(sum.Sum(nil))
 	a.manifest = Manifest{Version: m.Version, Head: m.head(), Totals: m.Totals}
 	for _, s := range m.Subjects {
 		a.manifest.Subjects = append(a.manifest.Subjects, s.folder())
@@ -112,6 +117,10 @@ func (a *Archive) readManifest() error {
 
 // Manifest returns what the archive says about itself.
 func (a *Archive) Manifest() Manifest { return a.manifest }
+
+// Sum returns the SHA-256 of the manifest in hexadecimal. If it is what Pack gave
+// as Info.Manifest and Verify finds nothing, every file is as it was packed.
+func (a *Archive) Sum() string { return a.sum }
 
 // File opens a file of the archive. A name that it does not have is kind.NotFound.
 func (a *Archive) File(path string) (io.ReadCloser, error) {
