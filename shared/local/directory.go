@@ -61,16 +61,16 @@ func OpenDirectory(dir string, key []byte, base func() string, now func() time.T
 		return nil, kind.E(kind.Invalid, op)
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fault(op, err)
+		return nil, fileError(op, err)
 	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
-		return nil, fault(op, err)
+		return nil, fileError(op, err)
 	}
 	d := &Directory{root: root, key: key, base: base, now: now}
 	if err := d.clean(); err != nil {
 		root.Close()
-		return nil, fault(op, err)
+		return nil, fileError(op, err)
 	}
 	return d, nil
 }
@@ -114,10 +114,10 @@ func (d *Directory) clean() error {
 // Put implements blob.Bucket.
 func (d *Directory) Put(ctx context.Context, key string, r io.Reader) error {
 	const op = "put a file"
-	if err := check(ctx, key); err != nil {
+	if err := checkKeys(ctx, key); err != nil {
 		return kind.Wrap(op, err)
 	}
-	src := &source{ctx: ctx, r: r}
+	src := &fileSource{ctx: ctx, r: r}
 	name, err := d.write(func(f *os.File) error {
 		_, err := io.Copy(f, src)
 		return err
@@ -126,17 +126,17 @@ func (d *Directory) Put(ctx context.Context, key string, r io.Reader) error {
 		return kind.Wrap(op, src.err)
 	}
 	if err != nil {
-		return fault(op, err)
+		return fileError(op, err)
 	}
 	if err := d.publish(name, key); err != nil {
 		_ = d.root.Remove(name) // what is left of it goes when the directory is opened
-		return fault(op, err)
+		return fileError(op, err)
 	}
 	return nil
 }
 
-// check is what every method with a key opens with.
-func check(ctx context.Context, keys ...string) error {
+// checkKeys is what every method with a key opens with.
+func checkKeys(ctx context.Context, keys ...string) error {
 	for _, key := range keys {
 		if err := blob.CheckKey(key); err != nil {
 			return err
@@ -145,15 +145,15 @@ func check(ctx context.Context, keys ...string) error {
 	return ctx.Err()
 }
 
-// A source reads from r until the context ends, and keeps the error that reading
+// A fileSource reads from r until the context ends, and keeps the error that reading
 // ended with, which is the caller's own and not the disk's.
-type source struct {
+type fileSource struct {
 	ctx context.Context
 	r   io.Reader
 	err error
 }
 
-func (s *source) Read(p []byte) (int, error) {
+func (s *fileSource) Read(p []byte) (int, error) {
 	if s.err = s.ctx.Err(); s.err != nil {
 		return 0, s.err
 	}
@@ -197,7 +197,7 @@ func (d *Directory) finish(f *os.File, name string) error {
 // Get implements blob.Bucket.
 func (d *Directory) Get(ctx context.Context, key string, off, n int64) (io.ReadCloser, error) {
 	const op = "get a file"
-	if err := check(ctx, key); err != nil {
+	if err := checkKeys(ctx, key); err != nil {
 		return nil, kind.Wrap(op, err)
 	}
 	if off < 0 {
@@ -205,10 +205,10 @@ func (d *Directory) Get(ctx context.Context, key string, off, n int64) (io.ReadC
 	}
 	f, info, err := d.open(key)
 	if err != nil {
-		return nil, fault(op, err)
+		return nil, fileError(op, err)
 	}
 	n = cut(info.Size(), off, n)
-	return section{io.NewSectionReader(f, off, n), f}, nil
+	return fileSection{io.NewSectionReader(f, off, n), f}, nil
 }
 
 // cut returns how many bytes there are from off on in a file of that size, at
@@ -221,16 +221,16 @@ func cut(size, off, n int64) int64 {
 	return min(n, left)
 }
 
-type section struct {
+type fileSection struct {
 	*io.SectionReader
 	io.Closer
 }
 
 // Read hides the path that an error of the file would name.
-func (s section) Read(p []byte) (int, error) {
+func (s fileSection) Read(p []byte) (int, error) {
 	n, err := s.SectionReader.Read(p)
 	if err != nil && err != io.EOF {
-		err = fault("read a file", err)
+		err = fileError("read a file", err)
 	}
 	return n, err
 }
@@ -255,7 +255,7 @@ func (d *Directory) open(key string) (*os.File, fs.FileInfo, error) {
 // Head implements blob.Bucket.
 func (d *Directory) Head(ctx context.Context, key string) (blob.Info, error) {
 	const op = "look up a file"
-	if err := check(ctx, key); err != nil {
+	if err := checkKeys(ctx, key); err != nil {
 		return blob.Info{}, kind.Wrap(op, err)
 	}
 	info, err := d.root.Lstat(key)
@@ -263,14 +263,14 @@ func (d *Directory) Head(ctx context.Context, key string) (blob.Info, error) {
 		err = fs.ErrNotExist
 	}
 	if err != nil {
-		return blob.Info{}, fault(op, err)
+		return blob.Info{}, fileError(op, err)
 	}
 	return blob.Info{Key: key, Size: info.Size(), Changed: info.ModTime()}, nil
 }
 
-// fault returns what the file system failed with as an error of a kind, without
+// fileError returns what the file system failed with as an error of a kind, without
 // the path that its text names; for nil it returns nil.
-func fault(op string, err error) error {
+func fileError(op string, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -286,7 +286,7 @@ func fault(op string, err error) error {
 	switch {
 	case kind.Of(err) != kind.Internal:
 		return kind.Wrap(op, err)
-	case absent(err):
+	case nothingThere(err):
 		return kind.E(kind.NotFound, op, cause)
 	}
 	switch number {
@@ -296,8 +296,8 @@ func fault(op string, err error) error {
 	return kind.E(kind.Internal, op, cause)
 }
 
-// absent reports whether err says that there is nothing at a path: no entry of
+// nothingThere reports whether err says that there is nothing at a path: no entry of
 // that name, or a file where the path has a folder.
-func absent(err error) bool {
+func nothingThere(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
 }

@@ -59,7 +59,7 @@ func TestDirectoryCrash(t *testing.T) {
 		}
 		d := openDirectory(t, dir, time.Now)
 		wantAfterCrash(t, d, kept, gone)
-		if got := tree(t, filepath.Join(dir, newFolder)); len(got) > 0 {
+		if got := filesUnder(t, filepath.Join(dir, newFolder)); len(got) > 0 {
 			t.Errorf("temporary files stayed: %q", got)
 		}
 		d.Close()

@@ -23,7 +23,7 @@ const FilesPath = "/files/"
 // Link implements blob.Bucket.
 func (d *Directory) Link(ctx context.Context, key string, l blob.Link) (string, error) {
 	const op = "make a link"
-	if err := check(ctx, key); err != nil {
+	if err := checkKeys(ctx, key); err != nil {
 		return "", kind.Wrap(op, err)
 	}
 	if err := l.Check(); err != nil {
@@ -78,7 +78,7 @@ func (d *Directory) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	f, info, err := d.open(key)
-	if absent(err) {
+	if nothingThere(err) {
 		http.Error(w, "This file is no longer kept: make a new request for it.", http.StatusNotFound)
 		return
 	}

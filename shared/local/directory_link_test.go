@@ -14,7 +14,7 @@ import (
 func TestDirectoryServes(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	d := openDirectory(t, t.TempDir(), func() time.Time { return now })
-	put(t, d, "exports/1.html", "<script>")
+	putFile(t, d, "exports/1.html", "<script>")
 	link := func(key string) string {
 		address, err := d.Link(t.Context(), key, blob.Link{Lifetime: 15 * time.Minute, Filename: `M "1".html`, Type: "text/html; charset=utf-8"})
 		if err != nil {
@@ -81,7 +81,7 @@ func TestDirectoryLinkBindsKeyAndFields(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer theirs.Close()
-	put(t, ours, "a", "x")
+	putFile(t, ours, "a", "x")
 	for name, signature := range map[string]string{
 		"another key":    theirs.sign(http.MethodGet, "a", "9999999999", "name", "text/plain"),
 		"another method": ours.sign(http.MethodPut, "a", "9999999999", "name", "text/plain"),

@@ -51,8 +51,8 @@ func TestDirectory(t *testing.T) {
 	})
 }
 
-// tree returns what stands under dir, folders with a slash behind.
-func tree(t *testing.T, dir string) []string {
+// filesUnder returns what stands under dir, folders with a slash behind.
+func filesUnder(t *testing.T, dir string) []string {
 	t.Helper()
 	var all []string
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
@@ -72,7 +72,7 @@ func tree(t *testing.T, dir string) []string {
 	return all
 }
 
-func put(t *testing.T, b blob.Bucket, key, text string) {
+func putFile(t *testing.T, b blob.Bucket, key, text string) {
 	t.Helper()
 	if err := b.Put(t.Context(), key, strings.NewReader(text)); err != nil {
 		t.Fatal(err)
@@ -82,7 +82,7 @@ func put(t *testing.T, b blob.Bucket, key, text string) {
 func TestDirectoryIsItsOwnersOnly(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "files")
 	d := openDirectory(t, dir, time.Now)
-	put(t, d, "exports/deep/1.zip", "x")
+	putFile(t, d, "exports/deep/1.zip", "x")
 	upload, err := d.Begin(t.Context(), "exports/2.zip")
 	if err != nil {
 		t.Fatal(err)
@@ -90,7 +90,7 @@ func TestDirectoryIsItsOwnersOnly(t *testing.T) {
 	if _, err := d.Part(t.Context(), "exports/2.zip", upload, 1, strings.NewReader("x"), 1); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range append(tree(t, dir), ".") {
+	for _, name := range append(filesUnder(t, dir), ".") {
 		info, err := os.Lstat(filepath.Join(dir, name))
 		if err != nil {
 			t.Fatal(err)
@@ -110,9 +110,9 @@ func TestDirectoryLeavesNothingBehind(t *testing.T) {
 	dir := t.TempDir()
 	d := openDirectory(t, dir, time.Now)
 	ctx := t.Context()
-	put(t, d, "a/b/c/1", "x")
-	put(t, d, "a/b/2", "x")
-	put(t, d, "a/b/2", "y")
+	putFile(t, d, "a/b/c/1", "x")
+	putFile(t, d, "a/b/2", "x")
+	putFile(t, d, "a/b/2", "y")
 	upload, err := d.Begin(ctx, "a/u/3")
 	if err != nil {
 		t.Fatal(err)
@@ -126,20 +126,20 @@ func TestDirectoryLeavesNothingBehind(t *testing.T) {
 	}
 	own := []string{"+new/", "+uploads/"}
 	want := append(slices.Clone(own), "a/", "a/b/", "a/b/2", "a/b/c/", "a/b/c/1", "a/u/", "a/u/3")
-	if got := tree(t, dir); !slices.Equal(got, want) {
+	if got := filesUnder(t, dir); !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	if err := d.Delete(ctx, "a/b/c/1", "a/u/3"); err != nil {
 		t.Fatal(err)
 	}
 	want = append(slices.Clone(own), "a/", "a/b/", "a/b/2")
-	if got := tree(t, dir); !slices.Equal(got, want) {
+	if got := filesUnder(t, dir); !slices.Equal(got, want) {
 		t.Errorf("after Delete: got %q, want %q", got, want)
 	}
 	if err := d.Delete(ctx, "a/b/2"); err != nil {
 		t.Fatal(err)
 	}
-	if got := tree(t, dir); !slices.Equal(got, own) {
+	if got := filesUnder(t, dir); !slices.Equal(got, own) {
 		t.Errorf("after the last Delete: got %q, want %q", got, own)
 	}
 }
@@ -149,7 +149,7 @@ func TestDirectoryRemovesWhatACrashLeft(t *testing.T) {
 	now := time.Now()
 	d := openDirectory(t, dir, time.Now)
 	ctx := t.Context()
-	put(t, d, "keep.txt", "kept")
+	putFile(t, d, "keep.txt", "kept")
 	var uploads []string
 	var parts []blob.Part
 	for range 2 {
@@ -179,7 +179,7 @@ func TestDirectoryRemovesWhatACrashLeft(t *testing.T) {
 	}
 
 	d = openDirectory(t, dir, time.Now)
-	if got := tree(t, filepath.Join(dir, newFolder)); len(got) > 0 {
+	if got := filesUnder(t, filepath.Join(dir, newFolder)); len(got) > 0 {
 		t.Errorf("temporary files stayed: %q", got)
 	}
 	err := d.Complete(ctx, "late.bin", uploads[0], parts[:1])
@@ -232,7 +232,7 @@ func TestDirectoryJoinsWithoutCopying(t *testing.T) {
 	d := openDirectory(t, dir, time.Now)
 	ctx := t.Context()
 	big := bytes.Repeat([]byte("0123456789abcdef"), blob.MinPart/16)
-	put(t, d, "source.bin", string(big))
+	putFile(t, d, "source.bin", string(big))
 	upload, err := d.Begin(ctx, "file.bin")
 	if err != nil {
 		t.Fatal(err)
@@ -275,13 +275,20 @@ func TestDirectoryRefusesFilesBelowFiles(t *testing.T) {
 			t.Errorf("Put(%q): got %q, want %q", tc.key, got, tc.want)
 		}
 	}
-	if got := tree(t, filepath.Join(d.root.Name(), newFolder)); len(got) > 0 {
+	if got := filesUnder(t, filepath.Join(d.root.Name(), newFolder)); len(got) > 0 {
 		t.Errorf("refused files stayed: %q", got)
+	}
+	upload, err := d.Begin(t.Context(), "copy")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.CopyPart(t.Context(), "copy", upload, 1, "a/b", 0, 1); kind.Of(err) != kind.NotFound {
+		t.Errorf("CopyPart from a folder: got %v, want NotFound", err)
 	}
 	if err := d.Delete(t.Context(), "a/b/c/d", "a/b", "a/b/c"); err != nil {
 		t.Fatal(err)
 	}
-	put(t, d, "a", "x")
+	putFile(t, d, "a", "x")
 	if err := d.Delete(t.Context(), "a/b/c"); err != nil {
 		t.Fatal(err)
 	}
@@ -319,11 +326,11 @@ func TestDirectoryStaysInside(t *testing.T) {
 	if err := d.Put(ctx, "folder/new.txt", strings.NewReader("x")); err == nil {
 		t.Error("Put writes outside of the directory")
 	}
-	put(t, d, "file.txt", "inside")
+	putFile(t, d, "file.txt", "inside")
 	if got, err := os.ReadFile(secret); err != nil || string(got) != "secret" {
 		t.Errorf("the file outside: got %q, %v", got, err)
 	}
-	if got := tree(t, outside); !slices.Equal(got, []string{"secret.txt"}) {
+	if got := filesUnder(t, outside); !slices.Equal(got, []string{"secret.txt"}) {
 		t.Errorf("outside: got %q", got)
 	}
 }

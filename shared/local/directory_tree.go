@@ -75,7 +75,7 @@ func (d *Directory) sync(folder string) error {
 // Delete implements blob.Bucket.
 func (d *Directory) Delete(ctx context.Context, keys ...string) error {
 	const op = "delete files"
-	if err := check(ctx, keys...); err != nil {
+	if err := checkKeys(ctx, keys...); err != nil {
 		return kind.Wrap(op, err)
 	}
 	folders := map[string]bool{}
@@ -84,7 +84,7 @@ func (d *Directory) Delete(ctx context.Context, keys ...string) error {
 			return kind.Wrap(op, err)
 		}
 		if err := d.remove(key); err != nil {
-			return fault(op, err)
+			return fileError(op, err)
 		}
 		// A file that is absent may have been removed by a call that failed before it
 		// was durable, so its folder is synced all the same.
@@ -96,14 +96,14 @@ func (d *Directory) Delete(ctx context.Context, keys ...string) error {
 	for folder := range folders {
 		above, err := d.prune(folder)
 		if err != nil {
-			return fault(op, err)
+			return fileError(op, err)
 		}
 		left[above] = true
 	}
 	for folder := range left {
 		// One may have gone after all, with the last of the others.
-		if err := d.sync(folder); err != nil && !absent(err) {
-			return fault(op, err)
+		if err := d.sync(folder); err != nil && !nothingThere(err) {
+			return fileError(op, err)
 		}
 	}
 	return nil
@@ -112,13 +112,13 @@ func (d *Directory) Delete(ctx context.Context, keys ...string) error {
 // remove removes the file of a key, if there is one.
 func (d *Directory) remove(key string) error {
 	info, err := d.root.Lstat(key)
-	if absent(err) || err == nil && !info.Mode().IsRegular() {
+	if nothingThere(err) || err == nil && !info.Mode().IsRegular() {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	if err := d.root.Remove(key); err != nil && !absent(err) {
+	if err := d.root.Remove(key); err != nil && !nothingThere(err) {
 		return err
 	}
 	return nil
@@ -129,7 +129,7 @@ func (d *Directory) remove(key string) error {
 func (d *Directory) prune(folder string) (string, error) {
 	for ; folder != "."; folder = path.Dir(folder) {
 		info, err := d.root.Lstat(folder)
-		if absent(err) || err == nil && !info.IsDir() {
+		if nothingThere(err) || err == nil && !info.IsDir() {
 			continue
 		}
 		if err == nil {
@@ -158,7 +158,7 @@ func (d *Directory) List(ctx context.Context, prefix, after string, limit int) (
 	}
 	l := listing{d: d, prefix: prefix, after: after, limit: limit}
 	if err := l.walk(ctx, ""); err != nil {
-		return nil, fault(op, err)
+		return nil, fileError(op, err)
 	}
 	return l.infos, nil
 }
@@ -177,7 +177,7 @@ func (l *listing) walk(ctx context.Context, folder string) error {
 		return err
 	}
 	entries, err := l.d.entries(path.Clean(folder))
-	if absent(err) {
+	if nothingThere(err) {
 		return nil // it went with its last file meanwhile
 	}
 	if err != nil {
@@ -227,7 +227,7 @@ func (l *listing) file(key string) error {
 		return nil
 	}
 	info, err := l.d.root.Lstat(key)
-	if absent(err) || err == nil && !info.Mode().IsRegular() {
+	if nothingThere(err) || err == nil && !info.Mode().IsRegular() {
 		return nil
 	}
 	if err != nil {

@@ -32,15 +32,15 @@ const maxCopy = 64 << 20
 // Begin implements blob.Bucket.
 func (d *Directory) Begin(ctx context.Context, key string) (string, error) {
 	const op = "begin an upload"
-	if err := check(ctx, key); err != nil {
+	if err := checkKeys(ctx, key); err != nil {
 		return "", kind.Wrap(op, err)
 	}
 	upload := rand.Text()
 	if err := d.root.Mkdir(uploadFolder(key, upload), 0o700); err != nil {
-		return "", fault(op, err)
+		return "", fileError(op, err)
 	}
 	if err := d.sync(uploadsFolder); err != nil {
-		return "", fault(op, err)
+		return "", fileError(op, err)
 	}
 	return upload, nil
 }
@@ -107,13 +107,13 @@ func (d *Directory) pieces(folder string) (pieces []piece, end int64, err error)
 // Part implements blob.Bucket.
 func (d *Directory) Part(ctx context.Context, key, upload string, number int, r io.ReadSeeker, size int64) (blob.Part, error) {
 	const op = "store a part"
-	if err := check(ctx, key); err != nil {
+	if err := checkKeys(ctx, key); err != nil {
 		return blob.Part{}, kind.Wrap(op, err)
 	}
 	if err := blob.CheckPart(number, r, size); err != nil {
 		return blob.Part{}, kind.Wrap(op, err)
 	}
-	src := &source{ctx: ctx, r: r}
+	src := &fileSource{ctx: ctx, r: r}
 	part, err := d.add(key, upload, number, size, func(body *os.File) error {
 		_, err := io.CopyN(body, src, size)
 		return err
@@ -122,7 +122,7 @@ func (d *Directory) Part(ctx context.Context, key, upload string, number int, r 
 		return blob.Part{}, kind.Wrap(op, src.err)
 	}
 	if err != nil {
-		return blob.Part{}, fault(op, err)
+		return blob.Part{}, fileError(op, err)
 	}
 	return part, nil
 }
@@ -130,7 +130,7 @@ func (d *Directory) Part(ctx context.Context, key, upload string, number int, r 
 // CopyPart implements blob.Bucket.
 func (d *Directory) CopyPart(ctx context.Context, key, upload string, number int, src string, off, n int64) (blob.Part, error) {
 	const op = "copy a part"
-	if err := check(ctx, key, src); err != nil {
+	if err := checkKeys(ctx, key, src); err != nil {
 		return blob.Part{}, kind.Wrap(op, err)
 	}
 	if err := blob.CheckCopy(number, off, n); err != nil {
@@ -138,7 +138,7 @@ func (d *Directory) CopyPart(ctx context.Context, key, upload string, number int
 	}
 	f, info, err := d.open(src)
 	if err != nil {
-		return blob.Part{}, fault(op, err)
+		return blob.Part{}, fileError(op, err)
 	}
 	defer f.Close()
 	if cut(info.Size(), off, n) < n {
@@ -148,7 +148,7 @@ func (d *Directory) CopyPart(ctx context.Context, key, upload string, number int
 		return copyRange(ctx, body, f, off, n)
 	})
 	if err != nil {
-		return blob.Part{}, fault(op, err)
+		return blob.Part{}, fileError(op, err)
 	}
 	return part, nil
 }
@@ -228,7 +228,7 @@ func (d *Directory) extend(name string, end int64, fill func(body *os.File) erro
 // either the upload still stands, or it is kind.NotFound and the file is there.
 func (d *Directory) Complete(ctx context.Context, key, upload string, parts []blob.Part) error {
 	const op = "complete an upload"
-	if err := check(ctx, key); err != nil {
+	if err := checkKeys(ctx, key); err != nil {
 		return kind.Wrap(op, err)
 	}
 	if err := blob.CheckParts(parts); err != nil {
@@ -236,12 +236,12 @@ func (d *Directory) Complete(ctx context.Context, key, upload string, parts []bl
 	}
 	folder, unlock, err := d.lock(key, upload)
 	if err != nil {
-		return fault(op, err)
+		return fileError(op, err)
 	}
 	defer unlock()
 	pieces, _, err := d.pieces(folder)
 	if err != nil {
-		return fault(op, err)
+		return fileError(op, err)
 	}
 	chosen, err := choose(pieces, parts)
 	if err != nil {
@@ -250,15 +250,15 @@ func (d *Directory) Complete(ctx context.Context, key, upload string, parts []bl
 	body := path.Join(folder, bodyFile)
 	name, err := d.join(ctx, body, chosen)
 	if err != nil {
-		return fault(op, err)
+		return fileError(op, err)
 	}
 	if err := d.publish(name, key); err != nil {
 		if name != body {
 			_ = d.root.Remove(name) // what is left of it goes when the directory is opened
 		}
-		return fault(op, err)
+		return fileError(op, err)
 	}
-	return fault(op, d.discard(folder))
+	return fileError(op, d.discard(folder))
 }
 
 // choose returns the pieces that parts name.
@@ -325,7 +325,7 @@ func (d *Directory) discard(folder string) error {
 // Abort implements blob.Bucket.
 func (d *Directory) Abort(ctx context.Context, key, upload string) error {
 	const op = "abort an upload"
-	if err := check(ctx, key); err != nil {
+	if err := checkKeys(ctx, key); err != nil {
 		return kind.Wrap(op, err)
 	}
 	folder, unlock, err := d.lock(key, upload)
@@ -334,7 +334,7 @@ func (d *Directory) Abort(ctx context.Context, key, upload string) error {
 	}
 	defer unlock()
 	if err := d.discard(folder); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fault(op, err)
+		return fileError(op, err)
 	}
 	return nil
 }

@@ -290,6 +290,7 @@ func testUploadAbsent(t *testing.T, d Driver) {
 		{"no name", "absent/one.bin", ""},
 		{"a path", "absent/one.bin", "../" + real.name},
 		{"a folder", "absent/one.bin", "."},
+		{"the folder above", "absent/one.bin", ".."},
 	} {
 		_, err := b.Part(ctx, tc.key, tc.upload, 1, bytes.NewReader(nil), 0)
 		wantKind(t, "Part under "+tc.name, err, kind.NotFound)
@@ -333,7 +334,7 @@ func testUploadCompletedTwice(t *testing.T, d Driver) {
 
 func testUploadAborted(t *testing.T, d Driver) {
 	ctx, b := t.Context(), d.Bucket
-	put(t, b, "aborted/file.bin", []byte("old"))
+	put(t, b, "aborted/source.bin", []byte("source"))
 	u := start(t, b, "aborted/file.bin")
 	u.part(1, some(1, blob.MinPart))
 	for range 2 {
@@ -342,9 +343,17 @@ func testUploadAborted(t *testing.T, d Driver) {
 		}
 		_, err := b.Part(ctx, u.key, u.name, 2, bytes.NewReader(nil), 0)
 		wantKind(t, "Part after Abort", err, kind.NotFound)
-		_, err = b.CopyPart(ctx, u.key, u.name, 2, u.key, 0, 3)
+		_, err = b.CopyPart(ctx, u.key, u.name, 2, "aborted/source.bin", 0, 3)
 		wantKind(t, "CopyPart after Abort", err, kind.NotFound)
 		wantKind(t, "Complete after Abort", b.Complete(ctx, u.key, u.name, u.parts), kind.NotFound)
+	}
+	wantAbsent(t, b, u.key)
+
+	put(t, b, u.key, []byte("old"))
+	u = start(t, b, u.key)
+	u.part(1, some(1, 100))
+	if err := b.Abort(ctx, u.key, u.name); err != nil {
+		t.Fatalf("Abort: %v", err)
 	}
 	wantFile(t, b, u.key, []byte("old"))
 }
@@ -386,7 +395,6 @@ func testCopyPartRefusals(t *testing.T, d Driver) {
 		want   kind.Kind
 	}{
 		{"an absent source", 1, "copy/absent.bin", 0, 10, kind.NotFound},
-		{"a folder as source", 1, "copy", 0, 10, kind.NotFound},
 		{"a negative offset", 1, "copy/source.bin", -1, 10, kind.Invalid},
 		{"no bytes", 1, "copy/source.bin", 0, 0, kind.Invalid},
 		{"a negative size", 1, "copy/source.bin", 0, -1, kind.Invalid},
