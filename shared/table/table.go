@@ -20,9 +20,8 @@ const (
 	// MaxPK and MaxSK bound the two parts of a key, in bytes. They are DynamoDB's.
 	MaxPK = 2048
 	MaxSK = 1024
-	// MaxPage is how many bytes of items a page of a Query holds at the most,
-	// by the store's own count, which Size is never below; a page that would hold
-	// more ends early.
+	// MaxPage is how many bytes of items, by the store's own count, which Size is
+	// never below, end a page of a Query. The last item may lie beyond.
 	MaxPage = 1 << 20
 )
 
