@@ -1,0 +1,127 @@
+// Package cloud is Lethe's home on AWS: a driver for every part that dsr needs,
+// and the adapters that make Lambda functions of tasks and handlers. A function
+// is Start and what it serves:
+//
+//	func main() {
+//		cloud.Start(func(p *cloud.Platform) any {
+//			accounts := account.New(p.Control, p.Clock)
+//			source := events.New(p.Subjects, p.Keys, p.Clock, events.Shared())
+//			return cloud.Task(p.Service(accounts, source).Collect)
+//		})
+//	}
+//
+// ConfigFromEnv lists the environment variables that configure it.
+package cloud
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+
+	"lethe/shared/blob"
+	"lethe/shared/dsr"
+	"lethe/shared/kind"
+	"lethe/shared/table"
+)
+
+// A Platform is the parts that AWS supplies to a function.
+type Platform struct {
+	Control    table.Table
+	Subjects   table.Table
+	Bucket     blob.Bucket
+	LedgerCopy blob.Bucket // nil without one
+	Workflow   dsr.Workflow
+	Keys       kind.Keyring
+	Clock      dsr.Clock
+	Log        *slog.Logger
+
+	settings dsr.Settings
+}
+
+// Open connects to what c names. It unwraps the suppression keys, and makes no
+// other call. It takes the credentials that Lambda puts into the environment, and
+// AWS_ENDPOINT_URL where it is set.
+func Open(ctx context.Context, c Config) (*Platform, error) {
+	a := connection(c.Region)
+	keys, err := loadKeys(ctx, kms.NewFromConfig(a), ssm.NewFromConfig(a), c.Keys, c.KeyVersions)
+	if err != nil {
+		return nil, err
+	}
+	records, files := dynamodb.NewFromConfig(a), s3.NewFromConfig(a, pathStyle(a))
+	p := &Platform{
+		Control:  NewTable(records, c.Control, time.Now),
+		Subjects: NewTable(records, c.Subjects, time.Now),
+		Bucket:   NewBucket(files, c.Bucket),
+		Workflow: NewWorkflow(sfn.NewFromConfig(a), map[string]string{
+			string(dsr.Export): c.Export, string(dsr.Deletion): c.Deletion,
+		}),
+		Keys:     keys,
+		Clock:    time.Now,
+		Log:      slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: c.Level})),
+		settings: dsr.Settings{CancelWindow: c.CancelWindow},
+	}
+	if c.CancelWindow == 0 {
+		p.settings.CancelWindow = -1 // none; zero would be the default
+	}
+	if c.LedgerCopy != "" {
+		p.LedgerCopy = NewBucket(files, c.LedgerCopy)
+	}
+	return p, nil
+}
+
+// Service is the domain over these parts, with the auditor and the sources of a
+// deployment.
+func (p *Platform) Service(auditor dsr.Auditor, sources ...dsr.Source) *dsr.Service {
+	return dsr.New(dsr.Parts{
+		Control: p.Control, Bucket: p.Bucket, LedgerCopy: p.LedgerCopy, Workflow: p.Workflow,
+		Sources: sources, Auditor: auditor, Keys: p.Keys, Clock: p.Clock, Log: p.Log, Settings: p.settings,
+	})
+}
+
+// Start opens the platform that the environment names and serves, until Lambda
+// ends the process, what wire makes of it: a Task, an HTTP handler or another
+// function that lambda.Start takes. What is wrong with the environment is logged,
+// all at once, and ends the process with status 1.
+func Start(wire func(*Platform) any) {
+	ctx := context.Background()
+	c, err := ConfigFromEnv()
+	if err == nil {
+		var p *Platform
+		if p, err = Open(ctx, c); err == nil {
+			lambda.StartWithOptions(wire(p), lambda.WithContext(ctx))
+		}
+	}
+	slog.New(slog.NewJSONHandler(os.Stderr, nil)).Error("cannot start", "error", err)
+	os.Exit(1)
+}
+
+// connection is what package config of the SDK would make of the environment of
+// a function, without the ways to sign in that are no use there: they would cost
+// a function 2 MB and a third of its start.
+func connection(region string) aws.Config {
+	a := aws.Config{
+		Region: region,
+		Credentials: aws.NewCredentialsCache(credentials.NewStaticCredentialsProvider(
+			os.Getenv("AWS_ACCESS_KEY_ID"), os.Getenv("AWS_SECRET_ACCESS_KEY"), os.Getenv("AWS_SESSION_TOKEN"))),
+	}
+	if url := os.Getenv("AWS_ENDPOINT_URL"); url != "" {
+		a.BaseEndpoint = &url
+	}
+	return a
+}
+
+// pathStyle puts the bucket into the path where the endpoint is not AWS's own,
+// since only AWS has a host name for every bucket.
+func pathStyle(a aws.Config) func(*s3.Options) {
+	return func(o *s3.Options) { o.UsePathStyle = a.BaseEndpoint != nil }
+}

@@ -1,0 +1,187 @@
+package statemachine_test
+
+import (
+	"context"
+	"maps"
+	"os"
+	"path"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"lethe/shared/dsr"
+	"lethe/shared/events"
+	"lethe/shared/kind"
+)
+
+// taskNames are the tasks of the domain: the methods of a Service that take a
+// step and answer one.
+func taskNames() []string {
+	var names []string
+	want := reflect.TypeFor[func(*dsr.Service, context.Context, dsr.Step) (dsr.Step, error)]()
+	for m := range reflect.TypeFor[*dsr.Service]().Methods() {
+		if m.Type == want {
+			names = append(names, m.Name)
+		}
+	}
+	return names
+}
+
+func TestEveryTaskHasAState(t *testing.T) {
+	var got []string
+	for machine, d := range machines(t) {
+		for name, s := range d.tasks() {
+			got = append(got, name)
+			if want := "${" + name + "FunctionArn}"; s.Resource != want {
+				t.Errorf("state %s of %s: resource %s, want %s", name, machine, s.Resource, want)
+			}
+		}
+	}
+	slices.Sort(got)
+	if got, want := slices.Compact(got), slices.Sorted(slices.Values(taskNames())); !slices.Equal(got, want) {
+		t.Errorf("states of type Task are %v, the tasks of dsr are %v", got, want)
+	}
+}
+
+func TestEveryTaskHasAFolderAndAResource(t *testing.T) {
+	var want []string
+	for _, name := range taskNames() {
+		folder := strings.ToLower(name)
+		want = append(want, folder)
+		main, err := os.ReadFile("../functions/" + folder + "/main.go")
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if !strings.Contains(string(main), "."+name+")") {
+			t.Errorf("functions/%s does not serve %s", folder, name)
+		}
+	}
+	entries, err := os.ReadDir("../functions")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var folders []string
+	for _, e := range entries {
+		if e.IsDir() {
+			folders = append(folders, e.Name())
+		}
+	}
+	var resources []string
+	for name, r := range readTemplate(t).Resources {
+		if r.Type != "AWS::Serverless::Function" {
+			continue
+		}
+		folder := path.Base(r.Properties.CodeURI)
+		resources = append(resources, folder)
+		if got, want := strings.ToLower(name), folder+"function"; got != want {
+			t.Errorf("resource %s has the code of functions/%s", name, folder)
+		}
+		if got, want := r.Properties.Role, strings.TrimSuffix(name, "Function")+"Role.Arn"; got != want {
+			t.Errorf("resource %s runs as %s, want its own %s", name, got, want)
+		}
+	}
+	slices.Sort(resources)
+	if !slices.Equal(folders, resources) {
+		t.Errorf("folders of functions are %v, resources %v", folders, resources)
+	}
+	for _, task := range want {
+		if !slices.Contains(folders, task) {
+			t.Errorf("there is no functions/%s", task)
+		}
+	}
+}
+
+func TestMachinesAreGivenTheFunctionsTheyName(t *testing.T) {
+	resources := readTemplate(t).Resources
+	for machine, d := range machines(t) {
+		name := strings.ToUpper(machine[:1]) + machine[1:] + "Machine"
+		r, ok := resources[name]
+		if !ok || r.Properties.DefinitionURI != "statemachine/"+machine+".asl.json" {
+			t.Errorf("template.yaml has no %s of statemachine/%s.asl.json", name, machine)
+			continue
+		}
+		want := map[string]string{}
+		var wantInvoked []string
+		for task := range d.tasks() {
+			want[task+"FunctionArn"] = task + "Function.Arn"
+			wantInvoked = append(wantInvoked, task+"Function.Arn")
+		}
+		if !maps.Equal(r.Properties.Substitutions, want) {
+			t.Errorf("%s: substitutions %v, want %v", name, r.Properties.Substitutions, want)
+		}
+		var invoked []string
+		for _, policy := range r.Properties.Policies {
+			var p struct {
+				Statement []struct {
+					Action   string   `yaml:"Action"`
+					Resource []string `yaml:"Resource"`
+				} `yaml:"Statement"`
+			}
+			if err := policy.Decode(&p); err != nil {
+				t.Fatal(err)
+			}
+			for _, s := range p.Statement {
+				if s.Action == "lambda:InvokeFunction" {
+					invoked = append(invoked, s.Resource...)
+				}
+			}
+		}
+		slices.Sort(invoked)
+		slices.Sort(wantInvoked)
+		if !slices.Equal(invoked, wantInvoked) {
+			t.Errorf("%s may invoke %v, want %v", name, invoked, wantInvoked)
+		}
+	}
+}
+
+// An ErrorEquals that nothing ever answers would leave a failure without a retry.
+func TestErrorsThatMachinesKnowExist(t *testing.T) {
+	kinds := []kind.Kind{kind.Throttled, kind.Unavailable, kind.Conflict}
+	platform := regexp.MustCompile(`^(States|Lambda|Runtime|Sandbox)\.[A-Za-z]+$`)
+	for machine, d := range machines(t) {
+		for name, s := range d.tasks() {
+			var retried []string
+			for _, r := range s.Retry {
+				retried = append(retried, r.ErrorEquals...)
+			}
+			for _, k := range kinds {
+				if !slices.Contains(retried, string(k)) {
+					t.Errorf("state %s of %s does not retry %s", name, machine, k)
+				}
+			}
+			for _, word := range retried {
+				if !platform.MatchString(word) && !slices.Contains(kinds, kind.Kind(word)) {
+					t.Errorf("state %s of %s retries %s, which is nothing that passes", name, machine, word)
+				}
+			}
+		}
+	}
+}
+
+func TestTimesFitTogether(t *testing.T) {
+	parsed := readTemplate(t)
+	timeout := func(resource string) int {
+		if own := parsed.Resources[resource].Properties.Timeout; own != 0 {
+			return own
+		}
+		return parsed.Globals.Function.Timeout
+	}
+	for machine, d := range machines(t) {
+		for name, s := range d.tasks() {
+			if got := timeout(name + "Function"); got > s.TimeoutSeconds {
+				t.Errorf("%s works %d s when %s has given it up after %d s", name, got, machine, s.TimeoutSeconds)
+			}
+		}
+	}
+	outlasted, err := events.New(nil, nil, time.Now, events.Shared()).Fence(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := time.Duration(timeout("IngestFunction")) * time.Second; got >= outlasted {
+		t.Errorf("ingestion can live %v, which a deletion that waits %v does not outlast", got, outlasted)
+	}
+}
