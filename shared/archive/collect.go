@@ -16,6 +16,7 @@ type State struct {
 	Segment int       `json:"segment"` // the number of the next segment of the batch
 	Records Position  `json:"records"`
 	Table   Position  `json:"table"`
+	First   int       `json:"first"`               // the folder of the first record, 0 if there is none
 	Folder  int       `json:"folder"`              // of the last record
 	Last    time.Time `json:"last_event,omitzero"` // the time of that folder's last event
 
@@ -41,7 +42,7 @@ type Segment struct {
 }
 
 // A Collector writes the records of one batch. It takes them folder by folder in
-// ascending order, in a folder first profiles, then events in the order of time;
+// ascending order from 1 on, in a folder first profiles, then events in the order of time;
 // anything else is kind.Internal. It holds one segment in memory, whatever the
 // size of a subject. After an error it is of no use any more.
 type Collector struct {
@@ -168,13 +169,16 @@ func (c *Collector) enter(folder int) error {
 	switch {
 	case c.err != nil:
 		return c.err
-	case folder == c.state.Folder:
+	case folder == c.state.Folder && folder > 0:
 		return nil
-	case folder < c.state.Folder:
+	case folder < c.state.Folder || folder < 1:
 		return c.fail(kind.E(kind.Internal, "archive: folders are not in order"))
 	}
 	if err := c.endFolder(); err != nil {
 		return c.fail(err)
+	}
+	if c.state.First == 0 {
+		c.state.First = folder
 	}
 	c.state.Folder, c.state.Last = folder, time.Time{}
 	return nil

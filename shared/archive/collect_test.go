@@ -26,6 +26,7 @@ func TestRecordsOutOfOrder(t *testing.T) {
 		fails bool
 	}{
 		{"in order", []func(*archive.Collector) error{profile(1), profile(1), event(1, at), event(1, at), profile(2), event(3, at.AddDate(-1, 0, 0))}, false},
+		{"a folder before the first", []func(*archive.Collector) error{profile(0)}, true},
 		{"a folder again", []func(*archive.Collector) error{profile(2), profile(1)}, true},
 		{"a folder again with events", []func(*archive.Collector) error{event(2, at), event(1, at)}, true},
 		{"a profile after an event", []func(*archive.Collector) error{event(1, at), profile(1)}, true},

@@ -117,6 +117,22 @@ func TestManifestSaysWhatWasAsked(t *testing.T) {
 	}
 }
 
+// Ids stand in the manifest as they are, so that a search finds them.
+func TestManifestKeepsIDs(t *testing.T) {
+	all := people(1, 1)
+	all[0].ids = ids("<&>\"\\", "é\u2028\x00\n")
+	bucket, _ := export(t, all, 1, archive.SegmentSize, false)
+	a := open(t, read(t, bucket, archive.Key(task)))
+	if text := string(readFile(t, a, "manifest.json")); !strings.Contains(text, `"<&>\"\\"`) {
+		t.Error("an id is escaped more than JSON needs")
+	}
+	for i, want := range all[0].ids {
+		if got := a.Manifest().Subjects[0].Resolved[i]; got != want {
+			t.Errorf("got %q, want %q", string(got), string(want))
+		}
+	}
+}
+
 func TestManifestKeepsTheWindow(t *testing.T) {
 	h := head()
 	h.Compliance = "ccpa"

@@ -134,6 +134,26 @@ func (m manifestHead) head() Head {
 	return h
 }
 
+func (s manifestSubject) append(b []byte) []byte {
+	b = strconv.AppendInt(append(b, `{"folder":`...), int64(s.Folder), 10)
+	b = appendStrings(append(b, `,"submitted":`...), s.Submitted)
+	b = appendStrings(append(b, `,"resolved":`...), s.Resolved)
+	b = strconv.AppendInt(append(b, `,"profiles":`...), s.Profiles, 10)
+	b = strconv.AppendInt(append(b, `,"events":`...), s.Events, 10)
+	return append(b, '}')
+}
+
+func appendStrings(b []byte, list []string) []byte {
+	b = append(b, '[')
+	for i, s := range list {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendString(b, s)
+	}
+	return append(b, ']')
+}
+
 // subjectOf writes identifiers out: the manifest is where a person finds them.
 func subjectOf(s SubjectFolder) manifestSubject {
 	return manifestSubject{
@@ -184,11 +204,7 @@ func newManifest(w io.Writer, h Head, t Totals) (*manifestWriter, error) {
 }
 
 func (m *manifestWriter) subject(s SubjectFolder) error {
-	b, err := json.Marshal(subjectOf(s))
-	if err != nil {
-		return kind.E(kind.Internal, "archive: manifest", err)
-	}
-	return m.element(append(append(m.scratch[:0], m.sep...), b...))
+	return m.element(subjectOf(s).append(append(m.scratch[:0], m.sep...)))
 }
 
 // files ends the subjects.

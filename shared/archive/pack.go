@@ -35,7 +35,8 @@ type Info struct {
 
 // Pack makes the export file of a task, Key(task), out of its segments. Batches
 // holds the number of segments of each batch. Subjects is gone through more than
-// once, in the order of folders; every folder of every batch must be there.
+// once, in the order of folders; every folder of every batch must be there. The
+// folders of a batch come behind those of the batch before it.
 //
 // When keepGoing says no, Pack returns false and the caller calls it again with
 // the cursor that it changed, at once or in another process; every run makes at

@@ -192,6 +192,21 @@ func TestPackRefusesWhatDoesNotFit(t *testing.T) {
 	}
 }
 
+// Two batches with one folder would give two entries of one name.
+func TestPackRefusesAFolderInTwoBatches(t *testing.T) {
+	all := people(3, 2)
+	bucket := blob.NewMemory(time.Now)
+	batches := []int{
+		collect(t, bucket, 0, archive.SegmentSize, false, all[:2]),
+		collect(t, bucket, 1, archive.SegmentSize, false, all[1:]),
+	}
+	var cursor archive.Packing
+	_, _, err := archive.Pack(t.Context(), bucket, task, &cursor, batches, head(), folders(append(all[:2], all[1:]...)), always)
+	if !errors.Is(err, kind.Internal) {
+		t.Errorf("got %v, want %v", err, kind.Internal)
+	}
+}
+
 func TestPackOfMoreThanOneFileHolds(t *testing.T) {
 	s := storeSegments(t)
 	cursor := archive.Packing{Upload: "full", Parts: make([]blob.Part, blob.MaxParts)}

@@ -58,6 +58,9 @@ func writePage(w io.Writer, h Head, t Totals, months map[string]int64, shown []S
 		}
 		p.Folders = append(p.Folders, f)
 	}
+	if p.Project == "" {
+		p.Project = "project " + h.Project
+	}
 	layout, err := template.New(pagePath).Parse(pageTemplate)
 	if err != nil {
 		return kind.E(kind.Internal, "archive: page", err)

@@ -39,6 +39,23 @@ func TestPageEscapesEverything(t *testing.T) {
 	}
 }
 
+func TestPageOfAProjectWithoutAName(t *testing.T) {
+	all := people(1, 1)
+	bucket, batches := stage(t, all)
+	h := head()
+	h.ProjectName = ""
+	var cursor archive.Packing
+	if _, _, err := archive.Pack(t.Context(), bucket, task, &cursor, batches, h, folders(all), always); err != nil {
+		t.Fatal(err)
+	}
+	page := string(readFile(t, open(t, read(t, bucket, archive.Key(task))), "index.html"))
+	for _, want := range []string{"<title>Personal data export, project 3</title>", "Held by <bdi>project 3</bdi>"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+}
+
 func TestPageRunsAndLoadsNothing(t *testing.T) {
 	page := pageOf(t, people(3, 40))
 	for _, bad := range []string{"<script", "http://", "https://", "url(", "@import", "<link", "<iframe", " on"} {

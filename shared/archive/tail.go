@@ -75,6 +75,7 @@ func (p *packer) tail(head Head, subjects iter.Seq2[SubjectFolder, error]) (Info
 func (t *tailState) locate() (Totals, error) {
 	var collected Totals
 	var at int64
+	folder := 0 // the last one of the batches so far
 	t.bases = make([]int64, 0, len(t.p.batches)*len(streams)+1)
 	for batch, segments := range t.p.batches {
 		var s State
@@ -88,6 +89,12 @@ func (t *tailState) locate() (Totals, error) {
 		}
 		if s.Records.Open != nil || s.Table.Open != nil {
 			return Totals{}, kind.E(kind.Corrupt, "archive: a batch was not ended")
+		}
+		if s.First != 0 {
+			if s.First <= folder {
+				return Totals{}, kind.E(kind.Internal, "archive: the folders of a batch are not behind those of the one before")
+			}
+			folder = s.Folder
 		}
 		for _, size := range []int64{s.Records.Offset, s.Table.Offset} {
 			t.bases = append(t.bases, at)
