@@ -136,7 +136,7 @@ func (e *Engine) Start(ctx context.Context, machine, name string, input json.Raw
 }
 
 // adopt makes an entry for an execution that may be in the table; with no due
-// time it is looked at at once.
+// time it is looked at at once, and an entry that exists is looked at again.
 func (e *Engine) adopt(m *Machine, name string, due time.Time) *entry {
 	id := m.name + "#" + name
 	en := e.entries[id]
@@ -148,7 +148,10 @@ func (e *Engine) adopt(m *Machine, name string, due time.Time) *entry {
 		} else {
 			e.arm(en, due)
 		}
+		return en
 	}
+	en.inbox = append(en.inbox, nil)
+	e.wake(en)
 	return en
 }
 
@@ -210,7 +213,7 @@ func (e *Engine) Wake() {
 
 // Idle returns when nothing can move before its timer: no task runs and nothing
 // is left to store. It tells when the next timer is due; zero if there is none.
-// It is an error of kind Unavailable if ctx ends before.
+// Before Run has resumed what there was, it waits for that. It is an error of kind Unavailable if ctx ends before.
 func (e *Engine) Idle(ctx context.Context) (next time.Time, err error) {
 	defer context.AfterFunc(ctx, func() {
 		e.mu.Lock()
@@ -221,7 +224,7 @@ func (e *Engine) Idle(ctx context.Context) (next time.Time, err error) {
 	defer e.mu.Unlock()
 	for {
 		next = e.fire()
-		if len(e.ready)+e.busy+len(e.queue)+e.running == 0 {
+		if e.ctx != nil && len(e.ready)+e.busy+len(e.queue)+e.running == 0 {
 			return next, nil
 		}
 		if ctx.Err() != nil {

@@ -2,6 +2,7 @@ package asl
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -85,11 +86,12 @@ func (x *execution) flush(ctx context.Context, t table.Table) error {
 }
 
 // parking is when an execution in which nothing moves has something to do again;
-// zero, if something does, is at once.
+// zero is at once, which it says too when it is not sure.
 func (x *execution) parking() time.Time {
 	moving := false
 	x.root.live(func(f *frame) {
-		moving = moving || f.phase == entered || f.phase == forked && f.done == len(f.children)
+		moving = moving || f.phase == entered ||
+			f.phase == forked && (f.done == len(f.children) || slices.Contains(f.children, nil))
 	})
 	if moving {
 		return time.Time{}

@@ -79,6 +79,7 @@ func (l *loader) substitute(n *node, with map[string]string) {
 			value, ok := with[ref[2:len(ref)-1]]
 			if !ok {
 				l.say(n, "no substitution is given for %s", ref)
+				return ref
 			}
 			return value
 		})
@@ -181,6 +182,7 @@ type taken struct {
 	what string // as in "state \"Pack\""
 	all  *fields
 	left map[string]bool
+	none bool // it is no object, which was said
 }
 
 func (l *loader) fields(n *node, what string) *taken {
@@ -189,7 +191,7 @@ func (l *loader) fields(n *node, what string) *taken {
 		l.say(n, "%s must be an object", what)
 		f = &fields{}
 	}
-	t := &taken{l: l, at: n, what: what, all: f, left: map[string]bool{}}
+	t := &taken{l: l, at: n, what: what, all: f, left: map[string]bool{}, none: !ok}
 	for _, k := range f.keys {
 		t.left[k] = true
 	}
@@ -205,7 +207,11 @@ func (f *taken) node(name string) *node { return f.all.values[name] }
 
 func (f *taken) has(name string) bool { return f.all.values[name] != nil }
 
-func (f *taken) missing(name string) { f.l.say(f.at, "%s: %s is missing", f.what, name) }
+func (f *taken) missing(name string) {
+	if !f.none {
+		f.l.say(f.at, "%s: %s is missing", f.what, name)
+	}
+}
 
 func (f *taken) say(name, format string, args ...any) {
 	f.l.say(f.node(name), f.what+": "+name+" "+format, args...)

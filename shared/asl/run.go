@@ -18,6 +18,9 @@ import (
 // called once. It returns an error at once if the table cannot be read.
 func (e *Engine) Run(ctx context.Context) error {
 	if err := e.resume(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
 		return err
 	}
 	defer context.AfterFunc(ctx, func() {
@@ -69,6 +72,7 @@ func (e *Engine) resume(ctx context.Context) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.ctx = ctx
+	e.changed.Broadcast()
 	return nil
 }
 
@@ -140,6 +144,11 @@ func (e *Engine) work(ctx context.Context, en *entry) {
 	case x == nil || x.gone: // it ended, or never was
 		en.answer(x, nil)
 		e.arm(en, time.Time{})
+		if len(en.inbox) > 0 { // it may have been started since it was looked at
+			en.exec, en.inbox = nil, nil
+			e.wake(en)
+			return
+		}
 		delete(e.entries, en.id)
 		return
 	}
