@@ -147,7 +147,7 @@ func (s *Service) Pack(ctx context.Context, step Step) (Step, error) {
 	if found == (Tally{}) {
 		return step.after(Done), nil
 	}
-	done, size, err := s.pack(ctx, r, segments)
+	done, info, err := s.pack(ctx, r, segments)
 	if kind.Of(err) == kind.NotFound {
 		s.Log.WarnContext(ctx, "a segment is gone; the export starts afresh", "task", r.Task)
 		_, _, err := s.forget(ctx, r, version)
@@ -159,34 +159,31 @@ func (s *Service) Pack(ctx context.Context, step Step) (Step, error) {
 	if !done {
 		return s.again(step), nil
 	}
-	r.Before, r.ArchiveSize = found, size
+	r.Before, r.ArchiveSize, r.Manifest = found, info.Bytes, info.Manifest
 	return step.after(Done), s.swap(ctx, r, version)
 }
 
-func (s *Service) pack(ctx context.Context, r Request, segments []int) (done bool, size int64, err error) {
+func (s *Service) pack(ctx context.Context, r Request, segments []int) (done bool, info archive.Info, err error) {
 	key := packKey(r.Task)
 	item, err := s.Control.Get(ctx, key)
 	if err != nil && kind.Of(err) != kind.NotFound {
-		return false, 0, kind.Wrap("read the cursor of an archive", err)
+		return false, info, kind.Wrap("read the cursor of an archive", err)
 	}
 	var packing archive.Packing
 	if err == nil {
 		if packing, err = decode[archive.Packing](item); err != nil {
-			return false, 0, err
+			return false, info, err
 		}
 	}
 	head := archive.Head{
-		Task: r.Task, Project: r.Project, Compliance: string(r.Compliance), Disclosure: string(r.Disclosure),
+		Task: r.Task, Project: r.Project, ProjectName: r.ProjectName, Compliance: string(r.Compliance), Disclosure: string(r.Disclosure),
 		Requested: r.Created, Snapshot: r.Limit,
 	}
-	done, info, err := archive.Pack(ctx, s.Bucket, r.Task, &packing, segments, head, s.folders(ctx, r), s.goOn())
-	if err != nil {
-		return false, 0, err
+	done, info, err = archive.Pack(ctx, s.Bucket, r.Task, &packing, segments, head, s.folders(ctx, r), s.goOn())
+	if err == nil && !done {
+		err = s.keepPacking(ctx, r, packing, item.Version)
 	}
-	if !done {
-		return false, 0, s.keepPacking(ctx, r, packing, item.Version)
-	}
-	return true, info.Bytes, nil
+	return done, info, err
 }
 
 // keepPacking keeps where Pack goes on. Two runs at once would each work on an

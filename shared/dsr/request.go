@@ -52,12 +52,14 @@ func (s Status) Open() bool { return s == Pending || s == Staging || s == Starte
 // A Request is one data-subject request, as it is kept: without its ids, which
 // Service.IDs reads.
 type Request struct {
-	Task       string     `json:"task"` // its id, a UUID; also called tracking id
-	Project    string     `json:"project"`
-	Type       Type       `json:"type"`
-	Compliance Compliance `json:"compliance"`
-	Disclosure Disclosure `json:"disclosure"`
-	Status     Status     `json:"status"`
+	Task    string `json:"task"` // its id, a UUID; also called tracking id
+	Project string `json:"project"`
+	// ProjectName is what the project was called when the request was made.
+	ProjectName string     `json:"project_name,omitempty"`
+	Type        Type       `json:"type"`
+	Compliance  Compliance `json:"compliance"`
+	Disclosure  Disclosure `json:"disclosure"`
+	Status      Status     `json:"status"`
 	// Requester is the mail address of who asked.
 	Requester        string    `json:"requester"`
 	SubjectRequestID string    `json:"subject_request_id,omitempty"`
@@ -87,6 +89,9 @@ type Request struct {
 	// afresh.
 	Empty       bool  `json:"empty,omitempty"`
 	ArchiveSize int64 `json:"archive_size,omitempty"` // bytes
+	// Manifest is the SHA-256 of the archive's manifest.json, which holds that of
+	// every other file in it.
+	Manifest string `json:"manifest,omitempty"`
 }
 
 // A Tally sums what was found over all sources and ids.

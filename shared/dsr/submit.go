@@ -19,11 +19,12 @@ const MaxIDs = 2000
 
 // A Submission is a request as it comes in.
 type Submission struct {
-	Project    string
-	Type       Type
-	IDs        []string // as submitted
-	Compliance Compliance
-	Disclosure Disclosure
+	Project     string
+	ProjectName string
+	Type        Type
+	IDs         []string // as submitted
+	Compliance  Compliance
+	Disclosure  Disclosure
 	// SubjectRequestID is the caller's own name of the request: a lowercase UUID of
 	// version 4, unique in the project; or empty.
 	SubjectRequestID string
@@ -117,7 +118,7 @@ func (s *Service) submitOnce(ctx context.Context, sub Submission, ids []kind.Sub
 	}
 	now := s.now()
 	r := Request{
-		Task: newTask(), Project: sub.Project, Type: sub.Type, Compliance: sub.Compliance, Disclosure: sub.Disclosure,
+		Task: newTask(), Project: sub.Project, ProjectName: sub.ProjectName, Type: sub.Type, Compliance: sub.Compliance, Disclosure: sub.Disclosure,
 		Status: Pending, Requester: sub.By.Actor, SubjectRequestID: sub.SubjectRequestID, Count: len(ids),
 		Created: now, Due: due(sub.Compliance, now), Attempt: 1,
 		Timeline: []Change{{Status: Pending, Time: now}},
