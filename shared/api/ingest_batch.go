@@ -13,6 +13,7 @@ import (
 type batches[T any] struct {
 	projects []string
 	records  map[string][]T
+	at       map[string][]int  // the positions of records in the request
 	tokens   map[string]string // the project of each token; "" for an unknown one
 	unknown  []int             // positions of records whose token names no project
 }
@@ -34,12 +35,13 @@ func (b *batches[T]) add(ctx context.Context, projects Projects, i int, project 
 		return nil
 	}
 	if b.records == nil {
-		b.records = map[string][]T{}
+		b.records, b.at = map[string][]T{}, map[string][]int{}
 	}
 	if b.records[id] == nil {
 		b.projects = append(b.projects, id)
 	}
 	b.records[id] = append(b.records[id], record)
+	b.at[id] = append(b.at[id], i)
 	return nil
 }
 
@@ -71,10 +73,14 @@ func (b *batches[T]) store(a *answer, r *http.Request, store func(context.Contex
 	}
 	for _, project := range b.projects {
 		note(r).project = project
-		if _, err := store(r.Context(), project, b.records[project]); err != nil {
+		receipt, err := store(r.Context(), project, b.records[project])
+		if err != nil {
 			return err
 		}
-		a.stored += len(b.records[project])
+		a.stored += receipt.Stored + receipt.Dropped // who sends late data is not to send it again
+		for _, i := range receipt.Refused {
+			a.reject(b.at[project][i], &events.Fault{Message: "the profile would grow too large; unset some of its properties"})
+		}
 	}
 	a.done()
 	return nil

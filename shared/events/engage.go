@@ -14,9 +14,9 @@ import (
 
 // Update applies a batch of updates to profiles, those of one profile in their
 // order. Each profile changes by compare-and-swap, so none of several updates at
-// one moment is lost. When Update returns nil all are durable. After an error any
-// profile may have been changed, each by all its updates or by none; to send the
-// batch again then may add or append twice.
+// one moment is lost. When Update returns nil all are durable but those that the
+// receipt names. After an error any profile may have been changed, each by all its
+// updates or by none; to send the batch again then may add or append twice.
 //
 // A profile from before its subject was erased is replaced, not merged into, and
 // an update that was made before that is dropped.
@@ -25,7 +25,7 @@ func (s *Store) Update(ctx context.Context, project string, batch []Update) (Rec
 	defer leave()
 	c := changing{store: s, project: project, received: received, profiles: map[string]*change{}}
 	for i := range batch {
-		c.add(&batch[i])
+		c.add(i, &batch[i])
 	}
 	for len(c.order) > 0 {
 		if err := c.round(ctx); err != nil {
@@ -38,7 +38,7 @@ func (s *Store) Update(ctx context.Context, project string, batch []Update) (Rec
 			return Receipt{}, kind.Wrap("update profiles", err)
 		}
 	}
-	return Receipt{Stored: len(batch) - c.dropped, Dropped: c.dropped}, nil
+	return Receipt{Stored: len(batch) - c.dropped - len(c.refused), Dropped: c.dropped, Refused: c.refused}, nil
 }
 
 // changing is a batch of updates on its way.
@@ -51,6 +51,7 @@ type changing struct {
 
 	rows, subjects int64
 	dropped        int
+	refused        []int    // positions in the batch
 	deleted        []string // partitions whose profile went
 }
 
@@ -58,15 +59,17 @@ type changing struct {
 type change struct {
 	subject kind.Subject // empty for a group
 	updates []*Update
+	at      []int // their positions in the batch
 }
 
-func (c *changing) add(u *Update) {
+func (c *changing) add(i int, u *Update) {
 	pk := profilePK(c.project, u)
 	if c.profiles[pk] == nil {
 		c.profiles[pk] = &change{subject: u.Subject}
 		c.order = append(c.order, pk)
 	}
 	c.profiles[pk].updates = append(c.profiles[pk].updates, u)
+	c.profiles[pk].at = append(c.profiles[pk].at, i)
 }
 
 // A swap is one profile's change after it has looked: the operations of a
@@ -116,77 +119,93 @@ func (c *changing) round(ctx context.Context) error {
 
 func profileKey(pk string) table.Key { return table.Key{PK: pk, SK: profileSK} }
 
+// A stored profile is what there is of one before it changes.
+type stored struct {
+	item   table.Item // its Version is 0 if there is none
+	head   head
+	value  []byte
+	cutoff time.Time // data of its subject up to here stays out
+}
+
+// lives reports whether there is a profile to merge into: one from before its
+// subject was erased is not.
+func (o stored) lives() bool {
+	return o.item.Version != 0 && time.UnixMilli(o.head.received).After(o.cutoff)
+}
+
 // swap works out one profile's change; ok is false if it was changed while its
 // pieces were being read.
 func (c *changing) swap(ctx context.Context, l *look, pk string) (sw swap, ok bool, err error) {
-	sw.pk = pk
 	ch := c.profiles[pk]
-	cutoff, err := l.cutoff(ch.subject)
-	if err != nil {
+	var old stored
+	if old.cutoff, err = l.cutoff(ch.subject); err != nil {
 		return sw, false, err
 	}
-	item, exists := l.items[profileKey(pk)]
-	var h head
-	var old []byte
-	if exists {
-		if h, old, ok, err = c.store.load(ctx, item); err != nil || !ok {
+	if old.item, ok = l.items[profileKey(pk)]; ok {
+		if old.head, old.value, ok, err = c.store.load(ctx, old.item); err != nil || !ok {
 			return sw, false, err
 		}
 	}
-	received := c.received
-	p := profile(nil)
-	keep := exists && time.UnixMilli(h.received).After(cutoff)
-	if keep {
-		received = time.UnixMilli(h.received)
-		p = readProfile(old)
+	sw.pk = pk
+	value, received, touched := ch.apply(old, c.received, &sw)
+	switch {
+	case !touched || old.lives() && bytes.Equal(value, old.value):
+	case value == nil && old.item.Version != 0:
+		sw.ops = valueOps(old.item.Key, old.item.Version, nil, nil, old.head.pieces)
+		sw.ops[0] = table.Delete(old.item.Key, table.IfAt(old.item.Version))
+		sw.rows, sw.deleted = -1, true
+	case value != nil:
+		data, pieces, err := c.store.codec.encode(received, value)
+		if kind.Of(err) == kind.TooLarge {
+			c.refused = append(c.refused, ch.at...)
+			return swap{pk: pk}, true, nil
+		}
+		if err != nil {
+			return sw, false, err
+		}
+		sw.ops = valueOps(profileKey(pk), old.item.Version, data, pieces, old.head.pieces)
+		if old.item.Version == 0 {
+			sw.rows = 1
+		}
+		if marker := (table.Key{PK: pk, SK: subjectSK}); ch.subject != "" && !l.has(marker) {
+			sw.ops = append(sw.ops, table.Put(subjectItem(pk, c.received), table.Cond{}))
+			sw.subjects = 1
+		}
 	}
-	was := len(p) > 0 || keep
-	touched, there := false, was
+	return sw, true, nil
+}
+
+// apply does all updates of a change one after the other. It returns the profile
+// that comes of it, nil for none, and its time of receipt; touched is false if
+// every update came too late.
+func (ch *change) apply(old stored, now time.Time, sw *swap) (value []byte, received time.Time, touched bool) {
+	var p profile
+	there := old.lives()
+	received = now
+	if there {
+		p, received = readProfile(old.value), time.UnixMilli(old.head.received)
+	}
 	for _, u := range ch.updates {
-		if !u.Time.IsZero() && !u.Time.After(cutoff) {
+		if !u.Time.IsZero() && !u.Time.After(old.cutoff) {
 			sw.dropped++
 			continue
 		}
+		touched = true
 		for _, op := range u.operations {
-			touched = true
 			p.apply(op)
 			switch op.verb {
 			case "$delete":
-				there, received = false, c.received
+				there, received = false, now
 			case "$unset", "$remove": // nothing comes of them where nothing is
 			default:
 				there = true
 			}
 		}
 	}
-	if !touched {
-		return sw, true, nil
-	}
 	if !there {
-		if exists {
-			sw.ops = valueOps(item.Key, item.Version, nil, nil, h.pieces)
-			sw.ops[0] = table.Delete(item.Key, table.IfAt(item.Version))
-			sw.rows, sw.deleted = -1, true
-		}
-		return sw, true, nil
+		return nil, received, touched
 	}
-	value := p.object()
-	if keep && bytes.Equal(value, old) {
-		return sw, true, nil
-	}
-	data, pieces, err := c.store.codec.encode(received, value)
-	if err != nil {
-		return sw, false, kind.Say(kind.TooLarge, "A profile would grow beyond what can be stored. Unset some of its properties.")
-	}
-	sw.ops = valueOps(profileKey(pk), item.Version, data, pieces, h.pieces)
-	if !exists {
-		sw.rows = 1
-	}
-	if marker := (table.Key{PK: pk, SK: subjectSK}); ch.subject != "" && !l.has(marker) {
-		sw.ops = append(sw.ops, table.Put(subjectItem(pk, c.received), table.Cond{}))
-		sw.subjects = 1
-	}
-	return sw, true, nil
+	return p.object(), received, touched
 }
 
 // load reads the whole value of an item; ok is false if its pieces are of another

@@ -38,6 +38,7 @@ func (s *Store) Erase(ctx context.Context, scope dsr.Scope, cursor string) (dsr.
 // erase removes what is in scope from one page.
 func (s *Store) erase(ctx context.Context, scope dsr.Scope, p page) error {
 	var events, profile, edges []table.Op
+	ends := map[string]bool{} // partitions that lose an edge
 	var gone, profiles int64
 	for _, item := range p.items {
 		w, h, in, err := s.examine(scope, item)
@@ -64,6 +65,7 @@ func (s *Store) erase(ctx context.Context, scope dsr.Scope, p page) error {
 				return err
 			}
 			id := scope.Clusters[p.cluster].IDs[p.id]
+			ends[subjectPK(scope.Project, end)] = true
 			edges = append(edges, table.Delete(item.Key, table.IfAt(item.Version)), table.Delete(mirror(scope.Project, item.SK, id, end), table.Cond{}))
 		}
 	}
@@ -83,6 +85,11 @@ func (s *Store) erase(ctx context.Context, scope dsr.Scope, p page) error {
 	}
 	for some := range slices.Chunk(edges, table.MaxOps) {
 		if _, err := s.unlessChanged(ctx, some); err != nil {
+			return err
+		}
+	}
+	for pk := range ends {
+		if err := s.forget(ctx, scope.Project, pk); err != nil {
 			return err
 		}
 	}

@@ -17,6 +17,9 @@ type Receipt struct {
 	// Stored counts the records that are durable now, also those that replaced an
 	// earlier one. Dropped counts those that arrived after their subject was erased.
 	Stored, Dropped int
+	// Refused are the positions of updates to a profile that would have grown beyond
+	// what can be stored; nothing of them was.
+	Refused []int
 }
 
 // Track stores a batch of events of a project. When it returns nil they are
