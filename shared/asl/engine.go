@@ -131,7 +131,12 @@ func (e *Engine) Start(ctx context.Context, machine, name string, input json.Raw
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.adopt(m, name, due)
+	known := e.entries[m.name+"#"+name] != nil
+	en := e.adopt(m, name, due)
+	if err == nil && !known && due.IsZero() {
+		x.stored()
+		en.exec = x // and need not be read again
+	}
 	return kind.Wrap("start an execution", err)
 }
 

@@ -72,6 +72,12 @@ func run(t testing.TB, tbl table.Table, clock *testClock, tasks map[string]Task,
 	if err != nil {
 		t.Fatal(err)
 	}
+	return serve(t, e, clock)
+}
+
+// serve runs an engine until the test ends.
+func serve(t testing.TB, e *Engine, clock *testClock) *home {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- e.Run(ctx) }()

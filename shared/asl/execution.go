@@ -52,6 +52,11 @@ func begin(m *Machine, name string, input any, now time.Time) *execution {
 	return x
 }
 
+// stored tells the execution that all it has is stored.
+func (x *execution) stored() {
+	x.root.dirty, x.events = false, nil
+}
+
 func (x *execution) deadline() time.Time {
 	life := x.machine.timeout
 	if life == 0 {

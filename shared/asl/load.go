@@ -51,7 +51,14 @@ func Load(name string, definition []byte, substitutions map[string]string) (*Mac
 // nameForm is the form of names of machines and executions: safe in a key of the
 // table and allowed by Step Functions.
 func nameForm(name string) bool {
-	return regexp.MustCompile(`^[A-Za-z0-9._-]{1,80}$`).MatchString(name)
+	for _, c := range []byte(name) {
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '.', c == '_', c == '-':
+		default:
+			return false
+		}
+	}
+	return 1 <= len(name) && len(name) <= 80
 }
 
 // A loader collects what is wrong with a definition while it builds the machine.
