@@ -79,7 +79,7 @@ type buffer []byte
 func (b *buffer) Write(p []byte) (int, error) {
 	if need := len(*b) + len(p); need > cap(*b) {
 		size := max(2*cap(*b), 64<<10)
-		if size > 1<<20 {
+		if size > 2<<20 {
 			size = SegmentSize + 1<<20
 		}
 		for size < need {
@@ -256,7 +256,7 @@ func (c *Collector) finish(s *stream) error {
 
 // Full reports whether the segment has its size: call Close before the next
 // record. A batch that is cut elsewhere has other bytes.
-func (c *Collector) Full() bool { return len(c.recordsOut) >= c.Cut }
+func (c *Collector) Full() bool { return len(c.recordsOut) >= max(c.Cut, 1) }
 
 // Close ends the segment. With last it ends the open files too, and Next describes
 // a whole batch. Without, the Collector goes on with the next segment; the
