@@ -156,7 +156,7 @@ func TestDirectoryCrashChild(t *testing.T) {
 					key += "/parts"
 					err = putInParts(t.Context(), d, key, crashContent(key))
 				} else {
-					err = d.Put(t.Context(), key, bytes.NewReader(crashContent(key)))
+					err = d.Put(t.Context(), key, &trickle{crashContent(key)})
 				}
 				if err != nil {
 					t.Errorf("put: %v", err)
@@ -175,6 +175,19 @@ func TestDirectoryCrashChild(t *testing.T) {
 		})
 	}
 	all.Wait()
+}
+
+// trickle gives few bytes at a time, so that the process is killed while it
+// writes them.
+type trickle struct{ data []byte }
+
+func (r *trickle) Read(p []byte) (int, error) {
+	if len(r.data) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p[:min(len(p), 64)], r.data)
+	r.data = r.data[n:]
+	return n, nil
 }
 
 // putInParts stores the second part of every other file twice, so that Complete

@@ -2,12 +2,14 @@ package local
 
 import (
 	"bytes"
+	"fmt"
 	"io/fs"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -255,6 +257,56 @@ func TestDirectoryJoinsWithoutCopying(t *testing.T) {
 	file, err := os.Stat(filepath.Join(dir, "file.bin"))
 	if err != nil || !os.SameFile(body, file) || file.Size() != 3*blob.MinPart {
 		t.Errorf("got %v, %v; want the file that the parts were added to", file, err)
+	}
+}
+
+// Folders are made for files and go with them, also when many work there at once.
+func TestDirectoryFoldersComeAndGo(t *testing.T) {
+	dir := t.TempDir()
+	d := openDirectory(t, dir, time.Now)
+	ctx := t.Context()
+	var all sync.WaitGroup
+	for worker := range 6 {
+		all.Go(func() {
+			own := fmt.Sprintf("a/b/%d/own", worker)
+			for range 40 {
+				for _, err := range []error{
+					d.Put(ctx, own, strings.NewReader("x")),
+					d.Put(ctx, "a/c/shared", strings.NewReader("x")),
+					d.Delete(ctx, "a/c/shared"),
+				} {
+					if err != nil {
+						t.Errorf("concurrent work: %v", err)
+						return
+					}
+				}
+				if _, err := d.Head(ctx, own); err != nil {
+					t.Errorf("a file that was put is not there: %v", err)
+				}
+				if err := d.Delete(ctx, own); err != nil {
+					t.Errorf("concurrent work: %v", err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if got, want := filesUnder(t, dir), []string{"+new/", "+uploads/"}; !slices.Equal(got, want) {
+		t.Errorf("what is left: got %q, want %q", got, want)
+	}
+}
+
+// Names of uploads that no file system takes are names of no upload.
+func TestDirectoryOddUploadNames(t *testing.T) {
+	d := openDirectory(t, t.TempDir(), time.Now)
+	ctx := t.Context()
+	for _, upload := range []string{"\x00", strings.Repeat("x", 5000), strings.Repeat("x/", nameSize/2), "../../../../../../../../.."} {
+		_, err := d.Part(ctx, "file.bin", upload, 1, strings.NewReader("x"), 1)
+		if got := kind.Of(err); got != kind.NotFound {
+			t.Errorf("Part under a name of %d bytes: got %v, want NotFound", len(upload), err)
+		}
+		if err := d.Abort(ctx, "file.bin", upload); err != nil {
+			t.Errorf("Abort under a name of %d bytes: %v", len(upload), err)
+		}
 	}
 }
 

@@ -29,7 +29,7 @@ func testConcurrency(t *testing.T, d Driver) {
 		all.Go(func() {
 			random := rand.New(rand.NewPCG(uint64(i), 1))
 			for range rounds {
-				key := fmt.Sprintf("meet/%d/file.bin", random.IntN(3))
+				key := fmt.Sprintf("meet-%d.bin", random.IntN(3))
 				if err := meet(t, d.Bucket, random.IntN(6), key, written[i], whole); err != nil {
 					t.Errorf("concurrent work: %v", err)
 					return
@@ -38,7 +38,7 @@ func testConcurrency(t *testing.T, d Driver) {
 		})
 	}
 	all.Wait()
-	if err := d.Bucket.Delete(t.Context(), "meet/0/file.bin", "meet/1/file.bin", "meet/2/file.bin"); err != nil {
+	if err := d.Bucket.Delete(t.Context(), "meet-0.bin", "meet-1.bin", "meet-2.bin"); err != nil {
 		t.Error(err)
 	}
 	infos, err := d.Bucket.List(t.Context(), "", "", 10)
@@ -66,7 +66,7 @@ func meet(t *testing.T, b blob.Bucket, what int, key string, data []byte, whole 
 	case 3:
 		return b.Delete(ctx, key)
 	case 4:
-		_, err := b.List(ctx, "meet/", "", 10)
+		_, err := b.List(ctx, "meet", "", 10)
 		return err
 	}
 	r, err := b.Get(ctx, key, 0, -1)
