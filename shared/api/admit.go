@@ -47,7 +47,7 @@ func (e *edge) authenticate(r *http.Request) (account.Actor, error) {
 func (e *edge) projectOf(c *call) (account.Project, error) {
 	tokens := c.query["token"]
 	if len(tokens) == 0 || tokens[0] == "" {
-		return account.Project{}, kind.Say(kind.Invalid, "The query parameter token is missing. Put the project token there: ?token=…")
+		return account.Project{}, kind.Say(kind.Invalid, "The query parameter token is missing. Give the project token there.")
 	}
 	if len(tokens) > 1 {
 		return account.Project{}, kind.Say(kind.Invalid, "The query parameter token is there more than once. Give one project token.")

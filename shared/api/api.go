@@ -34,7 +34,9 @@ type Parts struct {
 	TrustedProxies []netip.Prefix
 }
 
-// requestTime bounds one request. The AWS edge gives up after 30 seconds.
+// requestTime bounds one request, from its headers on: the arrival of its body
+// and the work. The AWS edge gives up after 30 seconds. Ingestion, whose bodies
+// come from telephones, has its own.
 const requestTime = 25 * time.Second
 
 // New returns the handler of all routes. It never redirects but to a download,

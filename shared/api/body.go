@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 	"unicode/utf16"
 	"unicode/utf8"
 
@@ -21,8 +20,6 @@ const (
 	// maxBody lets 2000 identifiers of 255 characters through when each character
 	// is escaped in twelve bytes, with room to spare.
 	maxBody = 8 << 20
-	// readTime is how long a body may take to arrive.
-	readTime = 20 * time.Second
 	// maxKey is the most characters of an Idempotency-Key.
 	maxKey = 255
 )
@@ -36,8 +33,6 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if e := r.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
 		return nil, kind.Say(kind.Invalid, "Send the body as it is, without a Content-Encoding.")
 	}
-	// Where the deadline cannot be set, as in a Lambda, the body is there already.
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(readTime))
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	var over *http.MaxBytesError
 	switch {

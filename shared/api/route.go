@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"lethe/shared/account"
 	"lethe/shared/dsr"
@@ -78,6 +79,12 @@ func (e *edge) table() []route {
 // redirect turns a POST into a GET.
 func (e *edge) dispatch(w http.ResponseWriter, r *http.Request) {
 	found, task, methods := e.match(r)
+	if found == nil || found.method != anyMethod {
+		// Also where the body is not looked at: the server reads what is left of it
+		// before the next request. In a Lambda there is no deadline to set, and the
+		// body is there already.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(requestTime))
+	}
 	if len(methods) == 0 {
 		e.fail(w, r, kind.Say(kind.NotFound, "There is nothing at this path. See /openapi.json for what there is."))
 		return
