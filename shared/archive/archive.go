@@ -25,7 +25,6 @@ const (
 
 	pagePath     = "index.html"
 	manifestPath = "manifest.json"
-	mediaType    = "application/zip"
 )
 
 // A Stream is one of the two sequences of bytes that a batch is written as. Each

@@ -27,19 +27,17 @@ const (
 	max32 = math.MaxUint32
 )
 
-var le = binary.LittleEndian
-
 // appendLocalHeader appends the header that stands before an entry's data.
 func appendLocalHeader(b []byte, path string) []byte {
 	b = append(b, "PK\x03\x04"...)
-	b = le.AppendUint16(b, versionDeflate)
-	b = le.AppendUint16(b, flagDescriptor|flagUTF8)
-	b = le.AppendUint16(b, methodDeflate)
-	b = le.AppendUint16(b, dosTime)
-	b = le.AppendUint16(b, dosDate)
+	b = binary.LittleEndian.AppendUint16(b, versionDeflate)
+	b = binary.LittleEndian.AppendUint16(b, flagDescriptor|flagUTF8)
+	b = binary.LittleEndian.AppendUint16(b, methodDeflate)
+	b = binary.LittleEndian.AppendUint16(b, dosTime)
+	b = binary.LittleEndian.AppendUint16(b, dosDate)
 	b = append(b, make([]byte, 12)...) // checksum and sizes: see the descriptor
-	b = le.AppendUint16(b, uint16(len(path)))
-	b = le.AppendUint16(b, 0) // no extra field
+	b = binary.LittleEndian.AppendUint16(b, uint16(len(path)))
+	b = binary.LittleEndian.AppendUint16(b, 0) // no extra field
 	return append(b, path...)
 }
 
@@ -47,13 +45,13 @@ func appendLocalHeader(b []byte, path string) []byte {
 // bytes only where 4 do not hold them: readers of a stream expect that.
 func appendDescriptor(b []byte, f File) []byte {
 	b = append(b, "PK\x07\x08"...)
-	b = le.AppendUint32(b, f.CRC32)
+	b = binary.LittleEndian.AppendUint32(b, f.CRC32)
 	if f.wide() {
-		b = le.AppendUint64(b, uint64(f.Compressed))
-		return le.AppendUint64(b, uint64(f.Bytes))
+		b = binary.LittleEndian.AppendUint64(b, uint64(f.Compressed))
+		return binary.LittleEndian.AppendUint64(b, uint64(f.Bytes))
 	}
-	b = le.AppendUint32(b, uint32(f.Compressed))
-	return le.AppendUint32(b, uint32(f.Bytes))
+	b = binary.LittleEndian.AppendUint32(b, uint32(f.Compressed))
+	return binary.LittleEndian.AppendUint32(b, uint32(f.Bytes))
 }
 
 // wide reports whether a size of the entry needs more than 4 bytes.
@@ -68,29 +66,29 @@ func appendEntry(b []byte, f File, base int64) []byte {
 	if f.wide() || offset >= max32 {
 		// Only what does not fit stands in the extra field, in this order.
 		version = versionZip64
-		extra = le.AppendUint16(extra, 1)
-		extra = le.AppendUint16(extra, 0) // length, set below
+		extra = binary.LittleEndian.AppendUint16(extra, 1)
+		extra = binary.LittleEndian.AppendUint16(extra, 0) // length, set below
 		for _, v := range []int64{f.Bytes, f.Compressed, offset} {
 			if v >= max32 {
-				extra = le.AppendUint64(extra, uint64(v))
+				extra = binary.LittleEndian.AppendUint64(extra, uint64(v))
 			}
 		}
-		le.PutUint16(extra[2:], uint16(len(extra)-4))
+		binary.LittleEndian.PutUint16(extra[2:], uint16(len(extra)-4))
 	}
 	b = append(b, "PK\x01\x02"...)
-	b = le.AppendUint16(b, version) // made by
-	b = le.AppendUint16(b, version) // needed
-	b = le.AppendUint16(b, flagDescriptor|flagUTF8)
-	b = le.AppendUint16(b, methodDeflate)
-	b = le.AppendUint16(b, dosTime)
-	b = le.AppendUint16(b, dosDate)
-	b = le.AppendUint32(b, f.CRC32)
-	b = le.AppendUint32(b, fit32(f.Compressed))
-	b = le.AppendUint32(b, fit32(f.Bytes))
-	b = le.AppendUint16(b, uint16(len(f.Path)))
-	b = le.AppendUint16(b, uint16(len(extra)))
+	b = binary.LittleEndian.AppendUint16(b, version) // made by
+	b = binary.LittleEndian.AppendUint16(b, version) // needed
+	b = binary.LittleEndian.AppendUint16(b, flagDescriptor|flagUTF8)
+	b = binary.LittleEndian.AppendUint16(b, methodDeflate)
+	b = binary.LittleEndian.AppendUint16(b, dosTime)
+	b = binary.LittleEndian.AppendUint16(b, dosDate)
+	b = binary.LittleEndian.AppendUint32(b, f.CRC32)
+	b = binary.LittleEndian.AppendUint32(b, fit32(f.Compressed))
+	b = binary.LittleEndian.AppendUint32(b, fit32(f.Bytes))
+	b = binary.LittleEndian.AppendUint16(b, uint16(len(f.Path)))
+	b = binary.LittleEndian.AppendUint16(b, uint16(len(extra)))
 	b = append(b, make([]byte, 10)...) // no comment, first disk, no attributes
-	b = le.AppendUint32(b, fit32(offset))
+	b = binary.LittleEndian.AppendUint32(b, fit32(offset))
 	b = append(b, f.Path...)
 	return append(b, extra...)
 }
@@ -100,27 +98,27 @@ func appendEntry(b []byte, f File, base int64) []byte {
 func appendEnd(b []byte, n, size, offset int64) []byte {
 	if n >= max16 || size >= max32 || offset >= max32 {
 		b = append(b, "PK\x06\x06"...)
-		b = le.AppendUint64(b, 44) // bytes of this record that follow
-		b = le.AppendUint16(b, versionZip64)
-		b = le.AppendUint16(b, versionZip64)
+		b = binary.LittleEndian.AppendUint64(b, 44) // bytes of this record that follow
+		b = binary.LittleEndian.AppendUint16(b, versionZip64)
+		b = binary.LittleEndian.AppendUint16(b, versionZip64)
 		b = append(b, make([]byte, 8)...) // first disk
-		b = le.AppendUint64(b, uint64(n))
-		b = le.AppendUint64(b, uint64(n))
-		b = le.AppendUint64(b, uint64(size))
-		b = le.AppendUint64(b, uint64(offset))
+		b = binary.LittleEndian.AppendUint64(b, uint64(n))
+		b = binary.LittleEndian.AppendUint64(b, uint64(n))
+		b = binary.LittleEndian.AppendUint64(b, uint64(size))
+		b = binary.LittleEndian.AppendUint64(b, uint64(offset))
 
 		b = append(b, "PK\x06\x07"...)
 		b = append(b, make([]byte, 4)...)
-		b = le.AppendUint64(b, uint64(offset+size))
-		b = le.AppendUint32(b, 1) // number of disks
+		b = binary.LittleEndian.AppendUint64(b, uint64(offset+size))
+		b = binary.LittleEndian.AppendUint32(b, 1) // number of disks
 	}
 	b = append(b, "PK\x05\x06"...)
 	b = append(b, make([]byte, 4)...)
-	b = le.AppendUint16(b, uint16(min(n, max16)))
-	b = le.AppendUint16(b, uint16(min(n, max16)))
-	b = le.AppendUint32(b, fit32(size))
-	b = le.AppendUint32(b, fit32(offset))
-	return le.AppendUint16(b, 0) // no comment
+	b = binary.LittleEndian.AppendUint16(b, uint16(min(n, max16)))
+	b = binary.LittleEndian.AppendUint16(b, uint16(min(n, max16)))
+	b = binary.LittleEndian.AppendUint32(b, fit32(size))
+	b = binary.LittleEndian.AppendUint32(b, fit32(offset))
+	return binary.LittleEndian.AppendUint16(b, 0) // no comment
 }
 
 // fit32 is v, or the mark that says to look for it in a Zip64 field.
