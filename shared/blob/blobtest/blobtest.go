@@ -4,7 +4,8 @@
 //		return blobtest.Driver{Bucket: blob.NewMemory(time.Now)}
 //	})
 //
-// For the packages above it has Faulty, which fails a chosen write.
+// For the packages above it has Faulty, which fails a chosen write, and Through
+// for a fault that befalls other stores too.
 package blobtest
 
 import (

@@ -3,7 +3,7 @@ package blobtest
 import (
 	"context"
 	"io"
-	"sync"
+	"sync/atomic"
 
 	"lethe/shared/blob"
 	"lethe/shared/kind"
@@ -21,10 +21,7 @@ const (
 
 // String returns the fault as a test names it.
 func (f Fault) String() string {
-	if f == Applied {
-		return "failed, but applied"
-	}
-	return "failed, not applied"
+	return [...]string{"failed, not applied", "failed, but applied"}[f]
 }
 
 // Faults are both ways, for the rows of a table.
@@ -34,67 +31,49 @@ func Faults() []Fault { return []Fault{NotApplied, Applied} }
 // Delete, Begin, Part, CopyPart, Complete and Abort are the writes, counted from
 // 1 in the order in which they are called; those after the failed one work.
 //
-// To put a task to the test, run it once on NewFaulty(b, 0, NotApplied) and ask
-// Writes how many it makes; then, for each of them and each of Faults, run it on
-// a fresh bucket until it fails, run it again, and compare what stands there.
+// To put a task to the test, run it once on NewFaulty(b, 0, NotApplied) and ask Writes how
+// many it makes; then, for each of them and each of Faults, run it on a fresh
+// bucket until it fails, run it again, and compare what stands there.
 type Faulty struct {
 	blob.Bucket
-	n     int
-	fault Fault
-
-	mu     sync.Mutex
-	writes int
+	writes atomic.Int64
 }
 
 // NewFaulty returns b with its n-th write failing; none fails if n is 0.
 func NewFaulty(b blob.Bucket, n int, fault Fault) *Faulty {
-	return &Faulty{Bucket: b, n: n, fault: fault}
+	f := &Faulty{}
+	f.Bucket = Through(b, func(write func() error) error {
+		if f.writes.Add(1) != int64(n) {
+			return write()
+		}
+		if fault == Applied {
+			if err := write(); err != nil {
+				return err
+			}
+		}
+		return kind.E(kind.Unavailable, fault.String())
+	})
+	return f
 }
 
 // Writes returns how many writes were called.
-func (f *Faulty) Writes() int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.writes
+func (f *Faulty) Writes() int { return int(f.writes.Load()) }
+
+// Through returns b with every write done by do, which may leave it out and may
+// lose its answer. So one fault can befall the writes to a bucket and to tables
+// in one count: Through(b, fault.Do) with a Fault of package tabletest.
+func Through(b blob.Bucket, do func(write func() error) error) blob.Bucket { return through{b, do} }
+
+type through struct {
+	blob.Bucket
+	do func(write func() error) error
 }
 
-// write counts a write and does it, unless it is the one that fails.
-func (f *Faulty) write(do func() error) error {
-	f.mu.Lock()
-	f.writes++
-	fails := f.writes == f.n
-	f.mu.Unlock()
-	if !fails {
-		return do()
-	}
-	if f.fault == Applied {
-		if err := do(); err != nil {
-			return err
-		}
-	}
-	return kind.E(kind.Unavailable, f.fault.String())
-}
-
-// Put implements blob.Bucket.
-func (f *Faulty) Put(ctx context.Context, key string, r io.Reader) error {
-	return f.write(func() error { return f.Bucket.Put(ctx, key, r) })
-}
-
-// Delete implements blob.Bucket.
-func (f *Faulty) Delete(ctx context.Context, keys ...string) error {
-	return f.write(func() error { return f.Bucket.Delete(ctx, keys...) })
-}
-
-// Begin implements blob.Bucket.
-func (f *Faulty) Begin(ctx context.Context, key string) (string, error) {
-	return answered(f, func() (string, error) { return f.Bucket.Begin(ctx, key) })
-}
-
-// answered is write for what has an answer, which a failure loses.
-func answered[T any](f *Faulty, do func() (T, error)) (T, error) {
+// answered does a write that has an answer, which a failure loses.
+func answered[T any](t through, write func() (T, error)) (T, error) {
 	var answer, none T
-	err := f.write(func() (err error) {
-		answer, err = do()
+	err := t.do(func() (err error) {
+		answer, err = write()
 		return err
 	})
 	if err != nil {
@@ -103,22 +82,30 @@ func answered[T any](f *Faulty, do func() (T, error)) (T, error) {
 	return answer, nil
 }
 
-// Part implements blob.Bucket.
-func (f *Faulty) Part(ctx context.Context, key, upload string, number int, r io.ReadSeeker, size int64) (blob.Part, error) {
-	return answered(f, func() (blob.Part, error) { return f.Bucket.Part(ctx, key, upload, number, r, size) })
+func (t through) Put(ctx context.Context, key string, r io.Reader) error {
+	return t.do(func() error { return t.Bucket.Put(ctx, key, r) })
 }
 
-// CopyPart implements blob.Bucket.
-func (f *Faulty) CopyPart(ctx context.Context, key, upload string, number int, src string, off, n int64) (blob.Part, error) {
-	return answered(f, func() (blob.Part, error) { return f.Bucket.CopyPart(ctx, key, upload, number, src, off, n) })
+func (t through) Delete(ctx context.Context, keys ...string) error {
+	return t.do(func() error { return t.Bucket.Delete(ctx, keys...) })
 }
 
-// Complete implements blob.Bucket.
-func (f *Faulty) Complete(ctx context.Context, key, upload string, parts []blob.Part) error {
-	return f.write(func() error { return f.Bucket.Complete(ctx, key, upload, parts) })
+func (t through) Begin(ctx context.Context, key string) (string, error) {
+	return answered(t, func() (string, error) { return t.Bucket.Begin(ctx, key) })
 }
 
-// Abort implements blob.Bucket.
-func (f *Faulty) Abort(ctx context.Context, key, upload string) error {
-	return f.write(func() error { return f.Bucket.Abort(ctx, key, upload) })
+func (t through) Part(ctx context.Context, key, upload string, number int, r io.ReadSeeker, size int64) (blob.Part, error) {
+	return answered(t, func() (blob.Part, error) { return t.Bucket.Part(ctx, key, upload, number, r, size) })
+}
+
+func (t through) CopyPart(ctx context.Context, key, upload string, number int, src string, off, n int64) (blob.Part, error) {
+	return answered(t, func() (blob.Part, error) { return t.Bucket.CopyPart(ctx, key, upload, number, src, off, n) })
+}
+
+func (t through) Complete(ctx context.Context, key, upload string, parts []blob.Part) error {
+	return t.do(func() error { return t.Bucket.Complete(ctx, key, upload, parts) })
+}
+
+func (t through) Abort(ctx context.Context, key, upload string) error {
+	return t.do(func() error { return t.Bucket.Abort(ctx, key, upload) })
 }

@@ -37,6 +37,21 @@ func TestFaulty(t *testing.T) {
 		{"Part", 2, func(b blob.Bucket) error {
 			return upload(t, b)
 		}, []string{"a"}, []string{"a"}},
+		{"CopyPart", 2, func(b blob.Bucket) error {
+			name, err := b.Begin(ctx, "b")
+			if err != nil {
+				return err
+			}
+			_, err = b.CopyPart(ctx, "b", name, 1, "a", 0, 1)
+			return err
+		}, []string{"a"}, []string{"a"}},
+		{"Abort", 2, func(b blob.Bucket) error {
+			name, err := b.Begin(ctx, "b")
+			if err != nil {
+				return err
+			}
+			return b.Abort(ctx, "b", name)
+		}, []string{"a"}, []string{"a"}},
 		{"Complete", 3, func(b blob.Bucket) error {
 			return upload(t, b)
 		}, []string{"a"}, []string{"a", "b"}},
@@ -91,11 +106,4 @@ func upload(t *testing.T, b blob.Bucket) error {
 		return err
 	}
 	return b.Complete(t.Context(), "b", name, []blob.Part{part})
-}
-
-// A bucket that fails nothing is a bucket like any other.
-func TestFaultyWithoutFault(t *testing.T) {
-	blobtest.Run(t, func(t *testing.T) blobtest.Driver {
-		return blobtest.Driver{Bucket: blobtest.NewFaulty(blob.NewMemory(time.Now), 0, blobtest.NotApplied)}
-	})
 }
