@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -79,7 +80,11 @@ func (e *edge) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if status == http.StatusInternalServerError {
 		sentence = "Something went wrong inside Lethe. The log of the server tells more under the id " + note(r).id + "."
 	}
-	if status >= http.StatusInternalServerError {
+	switch {
+	case status < http.StatusInternalServerError:
+	case errors.Is(r.Context().Err(), context.Canceled):
+		e.Log.InfoContext(r.Context(), "the caller went away", "request", note(r).id)
+	default:
 		e.Log.ErrorContext(r.Context(), "a request failed", "request", note(r).id, "kind", string(k), "error", err)
 	}
 	body, _ := json.Marshal(struct { // two strings always encode

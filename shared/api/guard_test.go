@@ -24,11 +24,6 @@ import (
 // answers nothing else to a caller who is not.
 func TestWhoIsLetIn(t *testing.T) {
 	w := newWorld(t)
-	basic := func(name, secret string) string {
-		r := httptest.NewRequest("GET", "/", nil)
-		r.SetBasicAuth(name, secret)
-		return r.Header.Get("Authorization")
-	}
 	stranger := w.token(t, "mallory@example.com")
 	for _, c := range []struct {
 		name, authorization, query string
@@ -351,6 +346,41 @@ func TestPanicInTheMiddle(t *testing.T) {
 	if _, err := io.ReadAll(a.Body); err == nil {
 		t.Error("the answer ended as though it were whole")
 	}
+}
+
+// A caller who hangs up is no fault of the server, and no reason to wake anybody.
+func TestCallerGoesAway(t *testing.T) {
+	w := newWorld(t)
+	w.parts.Service = dsr.New(dsr.Parts{Control: failing{w.control, kind.Unavailable}, Clock: w.now, Log: w.parts.Log})
+	w.handler = api.New(w.parts)
+	for _, gone := range []bool{false, true} {
+		ctx, cancel := context.WithCancel(t.Context())
+		if gone {
+			w.log.Reset()
+			// The accounts still answer; then the service does not.
+			w.parts.Accounts = account.New(hangUp{w.control, cancel}, w.now)
+			w.handler = api.New(w.parts)
+		}
+		r := httptest.NewRequestWithContext(ctx, "GET", w.at(requests+"/00000000-0000-4000-8000-000000000000"), nil)
+		r.Header.Set("Authorization", "Bearer "+w.GDPRToken)
+		w.handler.ServeHTTP(httptest.NewRecorder(), r)
+		if got := strings.Contains(w.log.String(), "level=ERROR"); got == gone {
+			t.Errorf("hung up: %v, error in the log: %v", gone, got)
+		}
+		cancel()
+	}
+}
+
+// hangUp is a table during whose reads the caller goes away.
+type hangUp struct {
+	table.Table
+	cancel func()
+}
+
+func (h hangUp) GetMany(ctx context.Context, keys []table.Key) (map[table.Key]table.Item, error) {
+	found, err := h.Table.GetMany(ctx, keys)
+	h.cancel()
+	return found, err
 }
 
 func TestStatusOfKinds(t *testing.T) {

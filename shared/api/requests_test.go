@@ -130,8 +130,8 @@ func TestCancel(t *testing.T) {
 			t.Errorf("got %v, want REVOKED", got)
 		}
 	}
-	for _, status := range []string{"STARTED", "SUCCESS"} {
-		task := w.create(deletions, `{"distinct_ids":["bob"]}`)
+	for _, status := range []string{"STARTED", "SUCCESS", "FAILURE"} {
+		task := w.create(deletions, `{"distinct_ids":["bob"]}`) // who is gone by the last
 		if status == "STARTED" {
 			w.begin(task)
 		} else {
@@ -147,6 +147,16 @@ func TestCancel(t *testing.T) {
 		if status == "STARTED" {
 			w.want(w.do("DELETE", w.at(deletions), `{"distinct_ids":["bob"]}`), http.StatusMethodNotAllowed, "")
 		}
+	}
+}
+
+// A request made by a program stands in the name of its service account.
+func TestRequestOfAServiceAccount(t *testing.T) {
+	w := newWorld(t)
+	a := w.do("POST", w.at(deletions), `{"distinct_ids":["bob"]}`, header{"Authorization", basic(w.ServiceAccount, w.ServiceSecret)})
+	task := w.want(a, http.StatusCreated, "").task()
+	if got := w.do("GET", w.at(deletions+"/"+task), "").results()["requesting_user"]; got != w.ServiceAccount {
+		t.Errorf("requesting_user: got %v, want %s", got, w.ServiceAccount)
 	}
 }
 
