@@ -401,3 +401,17 @@ func TestOpenDirectoryRefuses(t *testing.T) {
 		t.Errorf("a file in the way: got %v, want an error without the path", err)
 	}
 }
+
+// The name of a part's file says again what it was made from, and no other name
+// is taken for one.
+func FuzzParsePiece(f *testing.F) {
+	for _, name := range []string{"1.0.5242880.TAG", "10000.1.0.T", "body", "1.0.5", "01.0.5.T", "+1.0.5.T", "1.-5.5.T", "1.0.5.T U"} {
+		f.Add(name)
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		p, ok := parsePiece(name)
+		if ok && (p.name() != name || p.off < 0 || p.size < 0) {
+			t.Errorf("parsePiece(%q): got %+v", name, p)
+		}
+	})
+}
