@@ -1,0 +1,330 @@
+package functions_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	dynamotypes "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	"go.yaml.in/yaml/v3"
+
+	"lethe/shared/account"
+	"lethe/shared/cloud"
+	"lethe/shared/cloud/cloudtest"
+	"lethe/statemachine"
+)
+
+const (
+	controlTable  = "lethe-control"
+	subjectsTable = "lethe-subjects"
+	bucket        = "lethe-files"
+	keysPath      = "/lethe/lethe/suppression"
+)
+
+// A deployment is the real binaries of all functions, each in a process of its
+// own, between moto, which plays the services and runs the real state machines,
+// and a test that plays API Gateway.
+type deployment struct {
+	account.Credentials
+	config aws.Config
+
+	life    testing.TB // whose end is that of the running functions
+	mu      sync.Mutex
+	running map[string]*cloudtest.Function
+	start   func(t testing.TB, name string) *cloudtest.Function
+}
+
+func deploy(t testing.TB) *deployment {
+	t.Helper()
+	programs := build(t, "")
+	d := &deployment{life: t, running: map[string]*cloudtest.Function{}}
+	invocations := httptest.NewServer(http.HandlerFunc(d.invoke))
+	t.Cleanup(invocations.Close)
+	// Moto calls Lambda at this port.
+	_, port, _ := strings.Cut(strings.TrimPrefix(invocations.URL, "http://"), ":")
+	address := cloudtest.Moto(t, "MOTO_PORT="+port)
+	d.config = cloudtest.Config(address)
+	d.start = func(t testing.TB, name string) *cloudtest.Function {
+		cmd := exec.Command(filepath.Join(programs, name))
+		cmd.Env = environment(address)
+		return cloudtest.Start(t, cmd)
+	}
+	d.makeTables(t)
+	d.makeBucket(t)
+	d.makeKeys(t)
+	d.makeMachines(t, address)
+	var err error
+	d.Credentials, err = account.New(cloud.NewTable(dynamodb.NewFromConfig(d.config), controlTable, time.Now), time.Now).
+		Found(t.Context(), account.Founding{OwnerEmail: "owner@example.com"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// environment is what template.yaml and Lambda give to a function.
+func environment(address string) []string {
+	return []string{
+		"AWS_REGION=" + cloudtest.Region, "AWS_ACCESS_KEY_ID=local", "AWS_SECRET_ACCESS_KEY=local", "AWS_ENDPOINT_URL=" + address,
+		"LETHE_CONTROL_TABLE=" + controlTable, "LETHE_SUBJECTS_TABLE=" + subjectsTable, "LETHE_BUCKET=" + bucket,
+		"LETHE_EXPORT_MACHINE=" + machineARN("export"), "LETHE_DELETION_MACHINE=" + machineARN("deletion"),
+		"LETHE_KEYS=" + keysPath, "LETHE_CANCEL_WINDOW=1s",
+	}
+}
+
+func machineARN(name string) string {
+	return "arn:aws:states:" + cloudtest.Region + ":" + cloudtest.Account + ":stateMachine:lethe-" + name
+}
+
+// build makes the binaries of all functions, for arch if it is not empty, and
+// returns the folder they are in.
+func build(t testing.TB, arch string) string {
+	t.Helper()
+	root := cloudtest.Root(t)
+	// The cache of go test sees files that the test opens, not those that it builds.
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() && strings.HasPrefix(d.Name(), ".") && path != root {
+			return fs.SkipDir
+		}
+		if err == nil && (strings.HasSuffix(path, ".go") || strings.HasSuffix(path, ".json") || strings.HasSuffix(path, ".html")) {
+			_, err = os.Stat(path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-tags", "lambda.norpc", "-ldflags=-s -w", "-o", dir, "./functions/...")
+	cmd.Dir = root
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if arch != "" {
+		cmd.Env = append(cmd.Env, "GOOS=linux", "GOARCH="+arch)
+	}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	return dir
+}
+
+// makeTables makes the tables as template.yaml describes them.
+func (d *deployment) makeTables(t testing.TB) {
+	t.Helper()
+	text, err := os.ReadFile("../template.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	type schema []struct {
+		AttributeName string `yaml:"AttributeName"`
+		KeyType       string `yaml:"KeyType"`
+	}
+	var template struct {
+		Resources map[string]struct {
+			Properties struct {
+				Attributes []struct {
+					AttributeName string `yaml:"AttributeName"`
+					AttributeType string `yaml:"AttributeType"`
+				} `yaml:"AttributeDefinitions"`
+				Key     schema `yaml:"KeySchema"`
+				Indexes []struct {
+					Name       string `yaml:"IndexName"`
+					Key        schema `yaml:"KeySchema"`
+					Projection struct {
+						Type string `yaml:"ProjectionType"`
+					} `yaml:"Projection"`
+				} `yaml:"GlobalSecondaryIndexes"`
+			} `yaml:"Properties"`
+		} `yaml:"Resources"`
+	}
+	if err := yaml.Unmarshal(text, &template); err != nil {
+		t.Fatal(err)
+	}
+	elements := func(s schema) (out []dynamotypes.KeySchemaElement) {
+		for _, e := range s {
+			out = append(out, dynamotypes.KeySchemaElement{AttributeName: &e.AttributeName, KeyType: dynamotypes.KeyType(e.KeyType)})
+		}
+		return out
+	}
+	client := dynamodb.NewFromConfig(d.config)
+	for resource, name := range map[string]string{"ControlTable": controlTable, "SubjectsTable": subjectsTable} {
+		p := template.Resources[resource].Properties
+		in := &dynamodb.CreateTableInput{TableName: &name, BillingMode: dynamotypes.BillingModePayPerRequest, KeySchema: elements(p.Key)}
+		for _, a := range p.Attributes {
+			in.AttributeDefinitions = append(in.AttributeDefinitions, dynamotypes.AttributeDefinition{
+				AttributeName: &a.AttributeName, AttributeType: dynamotypes.ScalarAttributeType(a.AttributeType),
+			})
+		}
+		for _, i := range p.Indexes {
+			in.GlobalSecondaryIndexes = append(in.GlobalSecondaryIndexes, dynamotypes.GlobalSecondaryIndex{
+				IndexName: &i.Name, KeySchema: elements(i.Key),
+				Projection: &dynamotypes.Projection{ProjectionType: dynamotypes.ProjectionType(i.Projection.Type)},
+			})
+		}
+		if _, err := client.CreateTable(t.Context(), in); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func (d *deployment) makeBucket(t testing.TB) {
+	t.Helper()
+	client := s3.NewFromConfig(d.config, func(o *s3.Options) { o.UsePathStyle = true })
+	_, err := client.CreateBucket(t.Context(), &s3.CreateBucketInput{
+		Bucket:                    aws.String(bucket),
+		CreateBucketConfiguration: &s3types.CreateBucketConfiguration{LocationConstraint: cloudtest.Region},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (d *deployment) makeKeys(t testing.TB) {
+	t.Helper()
+	client := kms.NewFromConfig(d.config)
+	made, err := client.CreateKey(t.Context(), &kms.CreateKeyInput{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cloud.NewKey(t.Context(), client, ssm.NewFromConfig(d.config), *made.KeyMetadata.KeyId, keysPath, 1); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// makeMachines makes the state machines of the real definitions, with the wait
+// for ingestion that is under way, a minute, cut to a second.
+func (d *deployment) makeMachines(t testing.TB, address string) {
+	t.Helper()
+	r, err := http.Post(address+"/moto-api/config", "application/json",
+		strings.NewReader(`{"stepfunctions":{"execute_state_machine":true}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Body.Close()
+	client := sfn.NewFromConfig(d.config)
+	for name, text := range map[string][]byte{"export": statemachine.Export, "deletion": statemachine.Deletion} {
+		var definition map[string]any
+		if err := json.Unmarshal(text, &definition); err != nil {
+			t.Fatal(err)
+		}
+		if fence, ok := definition["States"].(map[string]any)["Fence"].(map[string]any); ok {
+			delete(fence, "SecondsPath")
+			fence["Seconds"] = 1
+		}
+		short, err := json.Marshal(definition)
+		if err != nil {
+			t.Fatal(err)
+		}
+		whole := string(short)
+		for _, f := range []string{"Plan", "Begin", "Collect", "Pack", "Erase", "Verify", "Finish"} {
+			arn := "arn:aws:lambda:" + cloudtest.Region + ":" + cloudtest.Account + ":function:" + strings.ToLower(f)
+			whole = strings.ReplaceAll(whole, "${"+f+"FunctionArn}", arn)
+		}
+		out, err := client.CreateStateMachine(t.Context(), &sfn.CreateStateMachineInput{
+			Name: aws.String("lethe-" + name), Definition: &whole,
+			RoleArn: aws.String("arn:aws:iam::" + cloudtest.Account + ":role/states"),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if *out.StateMachineArn != machineARN(name) {
+			t.Fatalf("the machine is %s, want %s", *out.StateMachineArn, machineARN(name))
+		}
+	}
+}
+
+// function returns the process of a function, started when it is first needed.
+func (d *deployment) function(name string) *cloudtest.Function {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.running[name] == nil {
+		d.running[name] = d.start(d.life, name)
+	}
+	return d.running[name]
+}
+
+// invoke plays the Invoke of Lambda for the state machines.
+func (d *deployment) invoke(w http.ResponseWriter, r *http.Request) {
+	name, ok := strings.CutPrefix(r.URL.Path, "/2015-03-31/functions/")
+	if !ok {
+		w.WriteHeader(http.StatusNotFound)
+		return
+	}
+	name, err := url.PathUnescape(strings.TrimSuffix(name, "/invocations"))
+	if err != nil {
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	payload, err := io.ReadAll(r.Body)
+	if err != nil {
+		return
+	}
+	got, err := d.function(name[strings.LastIndexByte(name, ':')+1:]).Invoke(r.Context(), payload)
+	if err != nil {
+		w.WriteHeader(http.StatusInternalServerError)
+		return
+	}
+	if got.Failed {
+		w.Header().Set("X-Amz-Function-Error", "Unhandled")
+	}
+	_, _ = w.Write(got.Body)
+}
+
+// call plays API Gateway: it hands a request to a function as an event and
+// returns the answer.
+func (d *deployment) call(t testing.TB, function, method, target, authorization, body string) events.APIGatewayV2HTTPResponse {
+	t.Helper()
+	path, query, _ := strings.Cut(target, "?")
+	in := events.APIGatewayV2HTTPRequest{
+		Version: "2.0", RawPath: path, RawQueryString: query, Body: body,
+		Headers: map[string]string{
+			"host": "abc.execute-api.eu-central-1.amazonaws.com", "content-type": "application/json", "authorization": authorization,
+		},
+	}
+	in.RequestContext.Stage = "$default"
+	in.RequestContext.HTTP.Method, in.RequestContext.HTTP.Path = method, path
+	in.RequestContext.HTTP.SourceIP = "198.51.100.4"
+	payload, err := json.Marshal(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := d.function(function).Invoke(t.Context(), payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out events.APIGatewayV2HTTPResponse
+	if err := json.NewDecoder(bytes.NewReader(got.Body)).Decode(&out); err != nil || got.Failed {
+		t.Fatalf("%s %s: %s\n%s", method, path, got.Body, d.function(function).Log())
+	}
+	return out
+}
+
+// logs is what all functions have written.
+func (d *deployment) logs() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var all strings.Builder
+	for name, f := range d.running {
+		fmt.Fprintf(&all, "---- %s\n%s", name, f.Log())
+	}
+	return all.String()
+}
