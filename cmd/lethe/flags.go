@@ -1,0 +1,115 @@
+package main
+
+import (
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// settings are the flags of serve.
+type settings struct {
+	data       string
+	listen     string
+	demo       bool
+	json       bool
+	window     time.Duration
+	log        string
+	ledgerCopy string
+}
+
+const (
+	window     = 24 * time.Hour
+	demoWindow = 10 * time.Second
+)
+
+func (s *settings) register(f *pflag.FlagSet) {
+	f.StringVar(&s.data, "data", "./lethe-data", "`directory` that holds everything; made if it is absent")
+	f.StringVar(&s.listen, "listen", "127.0.0.1:8080", "`address` to listen on, loopback only; port 0 takes a free one")
+	f.BoolVar(&s.demo, "demo", false, "make a project, an owner and some months of made-up events, once")
+	f.BoolVar(&s.json, "json", false, "when ready, print one line of JSON for programs")
+	f.DurationVar(&s.window, "cancel-window", window, "`time` in which a deletion can be cancelled; 10s with --demo")
+	f.StringVar(&s.log, "log", "info", "debug, info, warn or error; or a `file`; or both with a comma between")
+	f.StringVar(&s.ledgerCopy, "ledger-copy", "", "second `directory` for the ledger of erasures, best on another disk")
+}
+
+// fromEnvironment gives every flag that does not stand on the command line the
+// value of its LETHE_… variable, if that is set and not empty.
+func fromEnvironment(c *cobra.Command) error {
+	var failed error
+	c.Flags().VisitAll(func(f *pflag.Flag) {
+		name := variable(f.Name)
+		value := os.Getenv(name)
+		if f.Changed || value == "" || f.Name == "help" || failed != nil {
+			return
+		}
+		if err := c.Flags().Set(f.Name, value); err != nil {
+			failed = failure{statusUsage, "The variable " + name + " does not hold what --" + f.Name + " takes; see lethe " + c.Name() + " --help."}
+		}
+	})
+	return failed
+}
+
+func variable(flag string) string {
+	return "LETHE_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+// check says what is wrong with the settings before anything is touched.
+func (s *settings) check() error {
+	if s.data == "" {
+		return failure{statusUsage, "--data names no directory."}
+	}
+	if s.window < 0 {
+		return failure{statusUsage, "--cancel-window cannot be negative; 0 leaves no time to cancel."}
+	}
+	host, _, err := net.SplitHostPort(s.listen)
+	if err != nil {
+		return failure{statusUsage, "--listen takes an address and a port, for example 127.0.0.1:8080."}
+	}
+	if !loopback(host) {
+		sentence := "Listening beyond this machine in plain HTTP would show personal data to the network: listen on 127.0.0.1 and let a proxy with TLS on this machine pass requests on."
+		if s.demo {
+			sentence = "A demo never listens beyond this machine, since its credentials are printed: use --listen 127.0.0.1:8080."
+		}
+		return failure{statusRefused, sentence}
+	}
+	return nil
+}
+
+// loopback reports whether host can only be reached from this machine. Another
+// name than localhost is not looked up: what it means can change.
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
+}
+
+// logger returns the log that --log describes, and what closes it.
+func (s *settings) logger(diag io.Writer) (*slog.Logger, func(), error) {
+	wrong := failure{statusUsage, "--log takes debug, info, warn or error, or a file, or both with a comma between."}
+	level, file := slog.LevelInfo, ""
+	for _, part := range strings.Split(s.log, ",") {
+		switch strings.ToLower(part) {
+		case "debug", "info", "warn", "error":
+			_ = level.UnmarshalText([]byte(part)) // knows these words
+		default:
+			if part == "" || file != "" {
+				return nil, nil, wrong
+			}
+			file = part
+		}
+	}
+	done := func() {}
+	if file != "" {
+		f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+		if err != nil {
+			return nil, nil, failure{statusUsage, "The file that --log names cannot be opened for writing."}
+		}
+		diag, done = f, func() { f.Close() }
+	}
+	return slog.New(slog.NewTextHandler(diag, &slog.HandlerOptions{Level: level})), done, nil
+}

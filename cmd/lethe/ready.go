@@ -1,0 +1,59 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"lethe/shared/kind"
+)
+
+// announce tells that the server is ready, to a program in one line of JSON, else
+// to a person. Without a demo there are no credentials to tell: they were shown
+// once, when they were made.
+func announce(out io.Writer, url string, s settings, d *demoFile) error {
+	if s.json {
+		return announceJSON(out, url, d)
+	}
+	if d == nil {
+		_, err := fmt.Fprintf(out, "Lethe is ready at %s, data in %s. Ctrl-C stops it.\n", url, s.data)
+		return err
+	}
+	_, err := fmt.Fprintf(out, `Lethe is ready: a demo with made-up data, for this machine only. Ctrl-C stops it.
+
+  address        %[1]s
+  project token  %[2]s
+  GDPR token     %[3]s
+  data in        %[4]s
+
+Send an event, ask for a copy of one person's data, and download it:
+
+curl -s '%[1]s/track?verbose=1' -H 'Content-Type: application/json' -d '[{"event":"Page View","properties":{"token":"%[2]s","distinct_id":"%[5]s","path":"/from-curl"}}]'
+
+task=$(curl -s -X POST '%[1]s/api/app/data-retrievals/v3.0/?token=%[2]s' -H 'Authorization: Bearer %[3]s' -d '{"distinct_ids":["%[5]s"],"compliance_type":"GDPR"}' | sed 's/.*"task_id":"\([^"]*\)".*/\1/'); echo "$task"
+
+curl -sfL --retry 20 --retry-delay 1 --retry-all-errors '%[1]s/api/app/data-retrievals/v3.0/'"$task"'/download?token=%[2]s' -H 'Authorization: Bearer %[3]s' -o export.zip && ls -l export.zip
+`, url, d.ProjectToken, d.GDPRToken, s.data, d.Subject)
+	return err
+}
+
+// announceJSON keeps its keys for good: scripts read them.
+func announceJSON(out io.Writer, url string, d *demoFile) error {
+	line := struct {
+		URL          string      `json:"url"`
+		ProjectID    json.Number `json:"project_id,omitempty"` // a number, as in the GDPR API
+		ProjectToken string      `json:"project_token,omitempty"`
+		APISecret    string      `json:"api_secret,omitempty"`
+		GDPRToken    string      `json:"gdpr_token,omitempty"`
+	}{URL: url}
+	if d != nil {
+		line.ProjectID = json.Number(d.ProjectID)
+		line.ProjectToken, line.APISecret, line.GDPRToken = d.ProjectToken, d.APISecret, d.GDPRToken
+	}
+	b, err := json.Marshal(line)
+	if err != nil {
+		return kind.E(kind.Internal, "encode the line for programs", err)
+	}
+	_, err = out.Write(append(b, '\n'))
+	return err
+}

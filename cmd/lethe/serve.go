@@ -1,0 +1,194 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"lethe/shared/account"
+	"lethe/shared/api"
+	"lethe/shared/dsr"
+	"lethe/shared/events"
+	"lethe/shared/local"
+)
+
+func serveCommand() *cobra.Command {
+	var s settings
+	c := &cobra.Command{
+		Use:   "serve",
+		Short: "Run everything on this machine",
+		Long: `Serve runs Lethe on this machine: it takes in events, answers requests for
+their export and deletion, and keeps all of it in one directory.
+
+Every flag can be given as a variable too: --cancel-window is
+LETHE_CANCEL_WINDOW, --listen is LETHE_LISTEN. A flag wins.`,
+		Example: `  lethe serve --demo
+  lethe serve --demo --json --listen 127.0.0.1:0
+  lethe serve --data /var/lib/lethe --ledger-copy /mnt/backup/ledger`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := fromEnvironment(c); err != nil {
+				return err
+			}
+			if s.demo && !c.Flags().Changed("cancel-window") {
+				s.window = demoWindow
+			}
+			if err := s.check(); err != nil {
+				return err
+			}
+			return s.serve(c)
+		},
+	}
+	s.register(c.Flags())
+	return c
+}
+
+// serve runs until the first Ctrl-C or SIGTERM. The second ends the program at
+// once, as is safe at any moment.
+func (s settings) serve(c *cobra.Command) error {
+	ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+	// Whatever this process makes is for its owner's eyes only.
+	syscall.Umask(0o077)
+	log, done, err := s.logger(c.ErrOrStderr())
+	if err != nil {
+		return err
+	}
+	defer done()
+	if err := s.look(); err != nil {
+		return err
+	}
+	p, err := local.Open(ctx, local.Config{Data: s.data, LedgerCopy: s.ledgerCopy, Clock: time.Now, Log: log})
+	if err != nil {
+		return opening(err)
+	}
+	defer func() {
+		if err := p.Close(); err != nil {
+			log.Error("close the data directory", "error", err)
+		}
+	}()
+	l, err := listen(s.listen)
+	if err != nil {
+		return err
+	}
+	p.ServeAt(address(l))
+	err = s.run(ctx, c, p, l, log)
+	if err != nil && ctx.Err() != nil {
+		return nil // stopped before it was ready
+	}
+	return err
+}
+
+// run wires the parts, gets the demo ready, announces and serves.
+func (s settings) run(ctx context.Context, c *cobra.Command, p *local.Platform, l net.Listener, log *slog.Logger) error {
+	defer l.Close()
+	accounts := account.New(p.Control, time.Now)
+	store := events.New(p.Subjects, p.Keys, time.Now, events.Log(log))
+	service, err := p.Service(accounts, dsr.Settings{CancelWindow: s.period()}, store)
+	if err != nil {
+		return failing(err)
+	}
+	d, err := s.project(ctx, accounts, store)
+	if err != nil {
+		return err
+	}
+	// Work goes on while requests that are under way are let finish.
+	work, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	worked := make(chan error, 1)
+	go func() { worked <- p.Run(work) }()
+	h := api.New(api.Parts{
+		Accounts: accounts, Service: service, Ingestion: api.NewIngestion(accounts, store, time.Now, log),
+		Clock: time.Now, Log: log, Hosts: hosts(l),
+	})
+	serving, cut := context.WithCancel(ctx)
+	defer cut()
+	served := make(chan error, 1)
+	go func() { served <- serve(serving, l, files(p.Bucket, h), log) }()
+	if err := announce(c.OutOrStdout(), address(l), s, d); err != nil {
+		return failure{statusFailed, "Standard output cannot be written."}
+	}
+	select {
+	case err = <-worked:
+		cut()
+		err = errors.Join(err, <-served)
+	case err = <-served:
+		end()
+		err = errors.Join(err, <-worked)
+	}
+	if err != nil {
+		return failure{statusFailed, err.Error()}
+	}
+	log.Info("stopped")
+	return nil
+}
+
+// period is --cancel-window as dsr takes it, where zero is the default.
+func (s settings) period() time.Duration {
+	if s.window == 0 {
+		return -1
+	}
+	return s.window
+}
+
+// files serves links to files beside everything else.
+func files(bucket http.Handler, rest http.Handler) http.Handler {
+	bucket = downloads(bucket)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, local.FilesPath) {
+			bucket.ServeHTTP(w, r)
+			return
+		}
+		rest.ServeHTTP(w, r)
+	})
+}
+
+// project returns the demo, made or completed where --demo asks for one, or nil.
+func (s settings) project(ctx context.Context, accounts *account.Accounts, store *events.Store) (*demoFile, error) {
+	if s.demo {
+		d, err := makeDemo(ctx, s.data, accounts, store)
+		if err != nil {
+			return nil, failing(err)
+		}
+		return &d, nil
+	}
+	projects, err := accounts.Projects(ctx)
+	if err != nil {
+		return nil, failing(err)
+	}
+	if len(projects) == 0 {
+		return nil, empty()
+	}
+	return nil, nil
+}
+
+// empty refuses a directory that holds nothing to serve.
+func empty() error {
+	return failure{statusRefused, "The data directory holds no project yet: start with --demo to try Lethe with made-up data, or name another directory with --data."}
+}
+
+// look refuses what can be seen to be wrong before anything is made.
+func (s settings) look() error {
+	if s.demo || local.Holds(s.data) {
+		return nil
+	}
+	return empty()
+}
+
+// failing turns an error into a failure that says why, if it does.
+func failing(err error) error {
+	var f failure
+	if errors.As(err, &f) {
+		return f
+	}
+	return opening(err)
+}

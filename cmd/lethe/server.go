@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// How long the server waits. A download has downloadTime in place of answerTime,
+// since an archive may be large and the line slow.
+const (
+	headerTime   = 10 * time.Second
+	requestTime  = time.Minute // ten megabytes over a slow line
+	answerTime   = time.Minute
+	downloadTime = time.Hour
+	idleTime     = 2 * time.Minute
+	drainTime    = 10 * time.Second
+)
+
+// listen takes the address to serve on.
+func listen(address string) (net.Listener, error) {
+	l, err := net.Listen("tcp", address)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, failure{statusPort, "The address " + address + " is in use by another process: stop that one, or choose another with --listen (port 0 takes a free one)."}
+	case err != nil:
+		return nil, failure{statusPort, "The address " + address + " cannot be listened on: choose another with --listen."}
+	}
+	return l, nil
+}
+
+// address is how this server is reached: its loopback address and port.
+func address(l net.Listener) string { return "http://" + l.Addr().String() }
+
+// serve answers requests until ctx ends, then lets those under way finish for
+// drainTime at most.
+func serve(ctx context.Context, l net.Listener, h http.Handler, log *slog.Logger) error {
+	s := &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: headerTime,
+		ReadTimeout:       requestTime,
+		WriteTimeout:      answerTime,
+		IdleTimeout:       idleTime,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- s.Serve(l) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	defer cancel()
+	if err := s.Shutdown(drain); err != nil {
+		log.Warn("requests were cut off", "after", drainTime)
+		return s.Close()
+	}
+	return nil
+}
+
+// downloads gives h the time that a large file takes.
+func downloads(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// Where the deadline cannot be moved the shorter one stands.
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(downloadTime))
+		h.ServeHTTP(w, r)
+	})
+}
+
+// hosts returns what the Host header may say: the names of loopback, with the
+// port of l. A page on the web can point a name of its own at 127.0.0.1 and have
+// a visitor's browser talk to this server (DNS rebinding); such a name is not
+// among them.
+func hosts(l net.Listener) []string {
+	ip, port, _ := net.SplitHostPort(l.Addr().String())
+	var hosts []string
+	for _, name := range []string{"localhost", "127.0.0.1", "::1", ip} {
+		hosts = append(hosts, net.JoinHostPort(name, port))
+		if port == "80" {
+			hosts = append(hosts, strings.TrimSuffix(net.JoinHostPort(name, port), ":80"))
+		}
+	}
+	return hosts
+}

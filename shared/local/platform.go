@@ -1,0 +1,183 @@
+// Package local is Lethe on one machine: everything a deployment needs, in one
+// directory that one process has at a time. Open opens it; Service puts a
+// dsr.Service onto it; Run does the work of requests and what a schedule asks for.
+//
+//	lock                who has the directory
+//	lethe.db            records: requests, events, accounts, executions (SQLite)
+//	files/              archives, segments, certificates, the ledger
+//	keys/suppression    under which the erased are known; without it they come back
+//	keys/link           under which links to files are signed
+package local
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+
+	"lethe/shared/asl"
+	"lethe/shared/blob"
+	"lethe/shared/dsr"
+	"lethe/shared/kind"
+	"lethe/shared/table"
+)
+
+const (
+	databaseFile = "lethe.db"
+	filesFolder  = "files"
+	keysFolder   = "keys"
+)
+
+// Config says where a platform is and what it uses. LedgerCopy may be empty.
+type Config struct {
+	Data       string // the directory; made if it is absent
+	LedgerCopy string // a second directory, for the ledger of erasures
+	Clock      dsr.Clock
+	Log        *slog.Logger
+}
+
+// A Platform is an open data directory.
+type Platform struct {
+	Control  table.Table
+	Subjects table.Table
+	Bucket   *Directory
+	Keys     kind.Keyring
+
+	config  Config
+	address atomic.Value // string
+	lock    *Lock
+	db      *DB
+	copy    *Directory // of the ledger, or nil
+	engine  *asl.Engine
+	service *dsr.Service
+}
+
+// Holds reports whether Open has made something of the directory before.
+func Holds(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, databaseFile))
+	return err == nil
+}
+
+// Open opens the directory, and makes what is absent. It returns kind.Conflict
+// where another process has it, kind.Forbidden where it cannot be written, and
+// kind.Corrupt where something in it is damaged or missing, all with a sentence.
+func Open(ctx context.Context, c Config) (_ *Platform, err error) {
+	p := &Platform{config: c}
+	p.address.Store("")
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.Close())
+		}
+	}()
+	if p.lock, err = LockDir(c.Data); err != nil {
+		return nil, err
+	}
+	link, err := p.openKeys()
+	if err != nil {
+		return nil, err
+	}
+	base := func() string { return p.address.Load().(string) }
+	if p.Bucket, err = OpenDirectory(filepath.Join(c.Data, filesFolder), link, base, c.Clock); err != nil {
+		return nil, err
+	}
+	if c.LedgerCopy != "" {
+		if p.copy, err = OpenDirectory(c.LedgerCopy, link, base, c.Clock); err != nil {
+			return nil, &kind.Error{Kind: kind.Forbidden, Op: "open the copy of the ledger", Err: err,
+				Sentence: "The directory that --ledger-copy names cannot be written: give this user the right to, or choose another."}
+		}
+	}
+	if p.db, err = OpenDB(filepath.Join(c.Data, databaseFile), c.Clock); err != nil {
+		return nil, err
+	}
+	p.Control, p.Subjects = p.db.Table("control"), p.db.Table("subjects")
+	return p, nil
+}
+
+// openKeys reads the keys, or makes them for a new directory, and returns the one
+// for links. A database whose suppression key is gone is not opened: under a new
+// key, everyone who was erased would be let in again.
+func (p *Platform) openKeys() (link []byte, err error) {
+	dir := filepath.Join(p.config.Data, keysFolder)
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, unwritable(err)
+	}
+	if err := syncFolder(p.config.Data); err != nil {
+		return nil, unwritable(err)
+	}
+	suppression := filepath.Join(dir, "suppression")
+	if _, err := os.Stat(suppression); errors.Is(err, fs.ErrNotExist) && Holds(p.config.Data) {
+		return nil, kind.Say(kind.Corrupt, "The file keys/suppression in the data directory is missing: put it back from a backup, since without it data of people who were erased would be let in again.")
+	}
+	p.Keys, err = loadKeys(suppression, "Under these keys Lethe knows whom it erased. Keep every one, for good, and back them up.")
+	if err != nil {
+		return nil, err
+	}
+	links, err := loadKeys(filepath.Join(dir, "link"), "Under the last of these keys Lethe signs links to files.")
+	if err != nil {
+		return nil, err
+	}
+	return links[len(links)-1].Secret, nil
+}
+
+// ServeAt tells under which address files are served, for the links to them. It
+// must be called before a link is made.
+func (p *Platform) ServeAt(address string) { p.address.Store(address) }
+
+// Close ends what Open opened. Run must have returned.
+func (p *Platform) Close() error {
+	var all []error
+	if p.db != nil {
+		all = append(all, p.db.Close())
+	}
+	for _, d := range []*Directory{p.copy, p.Bucket} {
+		if d != nil {
+			all = append(all, d.Close())
+		}
+	}
+	if p.lock != nil {
+		all = append(all, p.lock.Unlock())
+	}
+	return errors.Join(all...)
+}
+
+// Service makes the service of requests on this platform. It must be called once,
+// before Run.
+func (p *Platform) Service(a dsr.Auditor, settings dsr.Settings, sources ...dsr.Source) (*dsr.Service, error) {
+	// The service starts executions, and executions run tasks of the service: the
+	// workflow gets its engine once there are tasks to give the engine.
+	w := &workflow{}
+	parts := dsr.Parts{
+		Control: p.Control, Bucket: p.Bucket, Workflow: w, Sources: sources, Auditor: a,
+		Keys: p.Keys, Clock: p.config.Clock, Log: p.config.Log, Settings: settings,
+	}
+	if p.copy != nil {
+		parts.LedgerCopy = blob.Bucket(p.copy)
+	}
+	service := dsr.New(parts)
+	engine, err := newEngine(p.db.Table("workflow"), p.config, service)
+	if err != nil {
+		return nil, err
+	}
+	w.engine, p.engine, p.service = engine, engine, service
+	return service, nil
+}
+
+// Run runs executions and the schedule until ctx ends, then lets the tasks that
+// run come to their end and returns nil. Work that is cut off, by that or by a
+// crash, goes on with the next Run.
+func (p *Platform) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	scheduled := make(chan struct{})
+	go func() {
+		defer close(scheduled)
+		p.keepSchedule(ctx)
+	}()
+	err := p.engine.Run(ctx)
+	cancel()
+	<-scheduled
+	return kind.Wrap("run executions", err)
+}

@@ -1,0 +1,93 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"lethe/shared/blob"
+	"lethe/shared/kind"
+)
+
+// A job is a line of the schedule: what is done at every start and then again
+// each time that long after it ended.
+type job struct {
+	name  string
+	every time.Duration
+	run   func(context.Context) error
+}
+
+const (
+	sweepEvery  = time.Minute
+	expireEvery = 10 * time.Minute
+)
+
+func (p *Platform) schedule() []job {
+	return []job{
+		{"sweep", sweepEvery, p.service.Sweep},
+		{"expire records", expireEvery, p.db.Expire},
+		{"expire files", expireEvery, func(ctx context.Context) error { return expireFiles(ctx, p.Bucket, p.config.Clock()) }},
+	}
+}
+
+// keepSchedule runs the jobs, each in its own time, until ctx ends. A job that
+// fails is told in the log and tried again when its time comes.
+func (p *Platform) keepSchedule(ctx context.Context) {
+	var running sync.WaitGroup
+	for _, j := range p.schedule() {
+		running.Go(func() {
+			for ctx.Err() == nil {
+				if err := j.run(ctx); err != nil && ctx.Err() == nil {
+					p.config.Log.ErrorContext(ctx, "a scheduled job failed", "job", j.name, "error", err)
+				}
+				select {
+				case <-ctx.Done():
+				case <-time.After(j.every):
+				}
+			}
+		})
+	}
+	running.Wait()
+}
+
+// lives says how long files stay, by how their keys begin. What stands in none of
+// these places stays for good. On AWS the bucket has the same rules.
+func lives() map[string]time.Duration {
+	const day = 24 * time.Hour
+	return map[string]time.Duration{
+		"exports/":      14 * day,
+		"segments/":     14 * day,
+		"certificates/": 2 * 365 * day,
+	}
+}
+
+// expireFiles removes files that have lived their time.
+func expireFiles(ctx context.Context, b blob.Bucket, now time.Time) error {
+	var all []error
+	for prefix, life := range lives() {
+		all = append(all, expireUnder(ctx, b, prefix, now.Add(-life)))
+	}
+	return kind.Wrap("expire files", errors.Join(all...))
+}
+
+func expireUnder(ctx context.Context, b blob.Bucket, prefix string, before time.Time) error {
+	const page = 1000
+	for after := ""; ; {
+		files, err := b.List(ctx, prefix, after, page)
+		if err != nil {
+			return err
+		}
+		for _, f := range files {
+			after = f.Key
+			if f.Changed.Before(before) {
+				if err := b.Delete(ctx, f.Key); err != nil {
+					return err
+				}
+			}
+		}
+		if len(files) < page {
+			return nil
+		}
+	}
+}
