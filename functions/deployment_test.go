@@ -13,7 +13,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -46,29 +45,20 @@ const (
 // and a test that plays API Gateway.
 type deployment struct {
 	account.Credentials
-	config aws.Config
-
-	life    testing.TB // whose end is that of the running functions
-	mu      sync.Mutex
-	running map[string]*cloudtest.Function
-	start   func(t testing.TB, name string) *cloudtest.Function
+	config   aws.Config
+	programs string // the folder of the binaries
+	running  map[string]*cloudtest.Function
 }
 
 func deploy(t testing.TB) *deployment {
 	t.Helper()
-	programs := build(t, "")
-	d := &deployment{life: t, running: map[string]*cloudtest.Function{}}
+	d := &deployment{programs: build(t, ""), running: map[string]*cloudtest.Function{}}
 	invocations := httptest.NewServer(http.HandlerFunc(d.invoke))
 	t.Cleanup(invocations.Close)
 	// Moto calls Lambda at this port.
 	_, port, _ := strings.Cut(strings.TrimPrefix(invocations.URL, "http://"), ":")
 	address := cloudtest.Moto(t, "MOTO_PORT="+port)
 	d.config = cloudtest.Config(address)
-	d.start = func(t testing.TB, name string) *cloudtest.Function {
-		cmd := exec.Command(filepath.Join(programs, name))
-		cmd.Env = environment(address)
-		return cloudtest.Start(t, cmd)
-	}
 	d.makeTables(t)
 	d.makeBucket(t)
 	d.makeKeys(t)
@@ -79,7 +69,22 @@ func deploy(t testing.TB) *deployment {
 	if err != nil {
 		t.Fatal(err)
 	}
+	names, err := os.ReadDir(d.programs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		d.running[name.Name()] = d.start(t, name.Name())
+	}
 	return d
+}
+
+// start runs one more process of a function until the test ends.
+func (d *deployment) start(t testing.TB, name string) *cloudtest.Function {
+	t.Helper()
+	cmd := exec.Command(filepath.Join(d.programs, name))
+	cmd.Env = environment(*d.config.BaseEndpoint)
+	return cloudtest.Start(t, cmd)
 }
 
 // environment is what template.yaml and Lambda give to a function.
@@ -252,16 +257,6 @@ func (d *deployment) makeMachines(t testing.TB, address string) {
 	}
 }
 
-// function returns the process of a function, started when it is first needed.
-func (d *deployment) function(name string) *cloudtest.Function {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.running[name] == nil {
-		d.running[name] = d.start(d.life, name)
-	}
-	return d.running[name]
-}
-
 // invoke plays the Invoke of Lambda for the state machines.
 func (d *deployment) invoke(w http.ResponseWriter, r *http.Request) {
 	name, ok := strings.CutPrefix(r.URL.Path, "/2015-03-31/functions/")
@@ -278,7 +273,12 @@ func (d *deployment) invoke(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
-	got, err := d.function(name[strings.LastIndexByte(name, ':')+1:]).Invoke(r.Context(), payload)
+	f := d.running[name[strings.LastIndexByte(name, ':')+1:]]
+	if f == nil {
+		w.WriteHeader(http.StatusNotFound)
+		return
+	}
+	got, err := f.Invoke(r.Context(), payload)
 	if err != nil {
 		w.WriteHeader(http.StatusInternalServerError)
 		return
@@ -307,21 +307,19 @@ func (d *deployment) call(t testing.TB, function, method, target, authorization,
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := d.function(function).Invoke(t.Context(), payload)
+	got, err := d.running[function].Invoke(t.Context(), payload)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var out events.APIGatewayV2HTTPResponse
 	if err := json.NewDecoder(bytes.NewReader(got.Body)).Decode(&out); err != nil || got.Failed {
-		t.Fatalf("%s %s: %s\n%s", method, path, got.Body, d.function(function).Log())
+		t.Fatalf("%s %s: %s\n%s", method, path, got.Body, d.running[function].Log())
 	}
 	return out
 }
 
 // logs is what all functions have written.
 func (d *deployment) logs() string {
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	var all strings.Builder
 	for name, f := range d.running {
 		fmt.Fprintf(&all, "---- %s\n%s", name, f.Log())

@@ -74,7 +74,7 @@ func TestARequestRunsThroughTheFunctions(t *testing.T) {
 		t.Errorf("after the deletion the archive holds what was erased, or not what was kept")
 	}
 
-	answer, err := d.function("sweep").Invoke(t.Context(), []byte(`{}`))
+	answer, err := d.running["sweep"].Invoke(t.Context(), []byte(`{}`))
 	if err != nil || answer.Failed {
 		t.Errorf("sweep: %s, %v", answer.Body, err)
 	}
