@@ -28,11 +28,11 @@ func TestTheProjectsDefinitions(t *testing.T) {
 		took       time.Duration
 	}{
 		{"export", "export.asl.json", map[string][]answer{
-			"Plan":    {{more: `{"next":"wait","wait":7}`}, {more: `{"next":"ready","batches":[3,5]}`}},
+			"Plan":    {{more: `{"next":"wait","wait":7}`}, {more: `{"next":"ready","batches":[3]}`}},
 			"Collect": {{more: `{"next":"done"}`}},
 			"Pack":    {{more: `{"next":"again"}`}, {more: `{"next":"done"}`}},
 			"Finish":  {{more: `{}`}},
-		}, "Plan Planned PlanLater Plan Planned CollectBatches Collect Collect Collected Collected CollectedAll CollectedAll Pack Packed Pack Packed Finish Done", 7 * time.Second},
+		}, "Plan Planned PlanLater Plan Planned CollectBatches Collect Collected CollectedAll Pack Packed Pack Packed Finish Done", 7 * time.Second},
 		{"export of a request that is gone", "export.asl.json", map[string][]answer{
 			"Plan":   {{err: gone}},
 			"Finish": {{more: `{}`}},

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ohler55/ojg/jp"
+
 	"lethe/shared/kind"
 )
 
@@ -315,6 +317,9 @@ func (f *taken) resultPath() *path {
 	p := f.path("ResultPath", parseReference)
 	if p != nil && p.context {
 		f.say("ResultPath", "cannot lead into the context object")
+	}
+	if p != nil && slices.ContainsFunc(p.frags, func(f jp.Frag) bool { n, ok := f.(jp.Nth); return ok && n < 0 }) {
+		f.say("ResultPath", "cannot count from the end of an array")
 	}
 	return p
 }

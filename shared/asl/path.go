@@ -1,7 +1,6 @@
 package asl
 
 import (
-	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -13,7 +12,7 @@ import (
 var errNoMatch = errors.New("the path finds nothing")
 
 // A path is a JSONPath into the data or, led by $$, into the context object.
-// Package jp reads it and decides filters. Walking is done here because Step
+// Package jp reads it. Walking is done here because Step
 // Functions follows Jayway JsonPath, which differs from jp: a path made only of
 // names and indices gives its one value or fails; any other gives an array of
 // what it finds, which may be empty, and fails only when its leading names and
@@ -22,7 +21,8 @@ type path struct {
 	text     string
 	context  bool // led by $$
 	frags    []jp.Frag
-	definite bool // only names and indices
+	filters  map[int]*filter // by the position of their fragment
+	definite bool            // only names and indices
 }
 
 // parsePath reads a path as InputPath and payload templates have it.
@@ -38,14 +38,12 @@ func parsePath(text string) (*path, error) {
 	if len(body) > 1 && body[1] != '.' && body[1] != '[' {
 		return nil, errors.New("a path goes on with . or [ behind $; variables are not run")
 	}
-	if strings.HasSuffix(body, ".") {
-		return nil, errors.New("a path ends with a dot")
+	if strings.HasSuffix(body, ".") || strings.Contains(body, "...") {
+		return nil, errors.New("a path has a dot too many")
 	}
-	expr, err := jp.ParseString(body)
-	if err != nil {
-		return nil, errors.New("this is no JSONPath")
+	if err := p.read(body); err != nil {
+		return nil, err
 	}
-	p.frags = expr[1:]
 	p.definite = true
 	for i, f := range p.frags {
 		switch f := f.(type) {
@@ -54,14 +52,21 @@ func parsePath(text string) (*path, error) {
 				return nil, errors.New("JSONPath functions are not run")
 			}
 		case jp.Nth:
-			if f < 0 {
-				return nil, errors.New("an index below zero is not run")
+		case jp.Wildcard:
+			if _, ok := p.frags[max(i-1, 0)].(jp.Descent); ok && i < len(p.frags)-1 {
+				return nil, errors.New("only a path's last step may be ..*")
 			}
-		case jp.Wildcard, jp.Union:
+			p.definite = false
+		case jp.Union:
+			for _, m := range f {
+				if _, ok := m.(string); ok {
+					return nil, errors.New("a choice of names is not run")
+				}
+			}
 			p.definite = false
 		case jp.Slice:
-			if len(f) > 2 && f[2] != jp.SliceNotSet {
-				return nil, errors.New("a slice with a step is not run")
+			if f[2] != jp.SliceNotSet || f[0] == jp.SliceNotSet && f[1] == jp.SliceNotSet {
+				return nil, errors.New("a slice must have a start or an end, and no step")
 			}
 			p.definite = false
 		case jp.Descent:
@@ -70,15 +75,77 @@ func parsePath(text string) (*path, error) {
 			}
 			p.definite = false
 		case *jp.Filter:
-			if err := checkFilter(f.String()); err != nil {
-				return nil, err
-			}
 			p.definite = false
 		default:
 			return nil, errors.New("this JSONPath operator is not run")
 		}
 	}
 	return p, nil
+}
+
+// read takes a path apart into fragments: by package jp, but for the filters.
+func (p *path) read(body string) error {
+	p.filters = map[int]*filter{}
+	for {
+		steps, predicate, rest, err := cutFilter(body)
+		if err != nil {
+			return err
+		}
+		expr, err := jp.ParseString(steps)
+		if err != nil {
+			return errors.New("this is no JSONPath; a name with other characters than letters, digits and _ stands as ['name']")
+		}
+		p.frags = append(p.frags, expr[1:]...)
+		if predicate == "" {
+			return nil
+		}
+		if strings.HasSuffix(steps, ".") {
+			return errors.New("a filter right behind .. is not run")
+		}
+		f, err := readFilter(predicate)
+		if err != nil {
+			return err
+		}
+		p.filters[len(p.frags)] = f
+		p.frags = append(p.frags, &jp.Filter{})
+		if rest == "" {
+			return nil
+		}
+		body = "$" + rest
+	}
+}
+
+// cutFilter cuts a path at its first filter. Without one, all of it is steps.
+func cutFilter(body string) (steps, predicate, rest string, err error) {
+	var quote byte
+	depth, start := 0, -1
+	for i := range len(body) {
+		c := body[i]
+		switch {
+		case quote != 0:
+			if c == quote {
+				quote = 0
+			}
+		case c == '\'' || c == '"':
+			quote = c
+		case start < 0 && strings.HasPrefix(body[i:], "[?("):
+			start = i
+		case start >= 0 && c == '(':
+			depth++
+		case start >= 0 && c == ')':
+			if depth--; depth > 0 {
+				continue
+			}
+			if !strings.HasPrefix(body[i:], ")]") {
+				return "", "", "", errors.New("a filter must end with )]")
+			}
+			return body[:start], body[start+3 : i], body[i+2:], nil
+		}
+	}
+	if start >= 0 {
+		return "", "", "", errors.New("a filter must end with )]")
+	}
+	return body, "", "", nil
 }
 
 // parseReference reads a Reference Path, which can name one place only: names
@@ -94,16 +161,6 @@ func parseReference(text string) (*path, error) {
 	return p, nil
 }
 
-// checkFilter refuses the operators that jp has and Step Functions has not.
-func checkFilter(f string) error {
-	for _, word := range []string{"length(", "count(", "match(", "search(", " has ", " exists ", "Nothing"} {
-		if strings.Contains(f, word) {
-			return errors.New("this filter operator is not run: " + strings.Trim(word, " ("))
-		}
-	}
-	return nil
-}
-
 // in evaluates the path against the data or the context object.
 func (p *path) in(data any, context func() any) (any, error) {
 	if p.context {
@@ -112,7 +169,7 @@ func (p *path) in(data any, context func() any) (any, error) {
 	if len(p.frags) == 0 {
 		return data, nil
 	}
-	found, err := walk([]any{data}, p.frags, true)
+	found, err := p.walk([]any{data}, 0, true)
 	if err != nil {
 		return nil, err
 	}
@@ -122,17 +179,18 @@ func (p *path) in(data any, context func() any) (any, error) {
 	return found, nil
 }
 
-// walk follows the fragments from each of the values in at. While sure, every
+// walk follows the fragments from one on, from each of the values in at. While sure, every
 // fragment so far named one place, so a place that is not there is an error.
-func walk(at []any, frags []jp.Frag, sure bool) ([]any, error) {
-	for i, f := range frags {
+func (p *path) walk(at []any, from int, sure bool) ([]any, error) {
+	for i := from; i < len(p.frags); i++ {
+		f := p.frags[i]
 		next := []any{}
 		for _, v := range at {
 			if _, ok := f.(jp.Descent); ok {
 				var err error
 				descend(v, func(inner any) {
 					// Behind .. a fragment is asked of every value below.
-					found, e := walk([]any{inner}, frags[i+1:], false)
+					found, e := p.walk([]any{inner}, i+1, false)
 					next, err = append(next, found...), errors.Join(err, e)
 				})
 				if err != nil {
@@ -140,7 +198,7 @@ func walk(at []any, frags []jp.Frag, sure bool) ([]any, error) {
 				}
 				continue
 			}
-			found, ok := follow(v, f)
+			found, ok := p.follow(v, i)
 			if !ok && sure {
 				return nil, errNoMatch
 			}
@@ -158,12 +216,12 @@ func walk(at []any, frags []jp.Frag, sure bool) ([]any, error) {
 	return at, nil
 }
 
-// follow returns what one fragment finds in v; false when v cannot be asked, or
-// the one place named is not there.
-func follow(v any, f jp.Frag) ([]any, bool) {
+// follow returns what fragment i finds in v; false when v cannot be asked, or the
+// one place named is not there.
+func (p *path) follow(v any, i int) ([]any, bool) {
 	list, isList := v.([]any)
 	obj, isObject := v.(*object)
-	switch f := f.(type) {
+	switch f := p.frags[i].(type) {
 	case jp.Child:
 		if !isObject {
 			return nil, false
@@ -174,10 +232,14 @@ func follow(v any, f jp.Frag) ([]any, bool) {
 		}
 		return []any{got}, true
 	case jp.Nth:
-		if !isList || int(f) >= len(list) {
+		i := int(f)
+		if i < 0 {
+			i += len(list)
+		}
+		if !isList || i < 0 || i >= len(list) {
 			return nil, false
 		}
-		return []any{list[f]}, true
+		return []any{list[i]}, true
 	case jp.Wildcard:
 		return members(v), true
 	case jp.Slice:
@@ -196,7 +258,7 @@ func follow(v any, f jp.Frag) ([]any, bool) {
 		}
 		found := []any{}
 		for _, e := range list {
-			if f.Match(shadow(e)) {
+			if p.filters[i].match(e) {
 				found = append(found, e)
 			}
 		}
@@ -219,52 +281,43 @@ func members(v any) []any {
 	return nil
 }
 
+// slice gives what Jayway gives: with both ends written out, indices are counted
+// from start to end one by one, and one below zero counts from the end.
 func slice(list []any, f jp.Slice) []any {
-	bound := func(i, unset int) int {
-		if i == jp.SliceNotSet {
-			return unset
-		}
+	n := len(list)
+	fromEnd := func(i int) int {
 		if i < 0 {
-			i += len(list)
+			i += n
 		}
-		return max(0, min(i, len(list)))
+		return max(0, min(i, n))
 	}
-	from, to := 0, len(list)
-	if len(f) > 0 {
-		from = bound(f[0], 0)
+	switch {
+	case f[1] == jp.SliceNotSet:
+		return list[fromEnd(f[0]):]
+	case f[0] == jp.SliceNotSet:
+		return list[:fromEnd(f[1])]
 	}
-	if len(f) > 1 {
-		to = bound(f[1], len(list))
+	var found []any
+	for i := max(f[0], -n); i < min(f[1], n); i++ {
+		found = append(found, list[(i+n)%n])
 	}
-	if from >= to {
-		return nil
-	}
-	return list[from:to]
+	return found
 }
 
+// union gives the elements that some indices name.
 func union(v any, f jp.Union) ([]any, bool) {
+	list, ok := v.([]any)
+	if !ok {
+		return nil, false
+	}
 	found := []any{}
 	for _, member := range f {
-		switch m := member.(type) {
-		case string:
-			o, ok := v.(*object)
-			if !ok {
-				return nil, false
-			}
-			if got, ok := o.get(m); ok {
-				found = append(found, got)
-			}
-		case int64:
-			l, ok := v.([]any)
-			if !ok {
-				return nil, false
-			}
-			if m < 0 {
-				m += int64(len(l))
-			}
-			if 0 <= m && m < int64(len(l)) {
-				found = append(found, l[m])
-			}
+		i, _ := member.(int64)
+		if i < 0 {
+			i += int64(len(list))
+		}
+		if 0 <= i && i < int64(len(list)) {
+			found = append(found, list[i])
 		}
 	}
 	return found, true
@@ -276,30 +329,6 @@ func descend(v any, f func(any)) {
 	for _, m := range members(v) {
 		descend(m, f)
 	}
-}
-
-// shadow returns v in the types that jp compares in filters.
-func shadow(v any) any {
-	switch v := v.(type) {
-	case json.Number:
-		if i, err := v.Int64(); err == nil {
-			return i
-		}
-		return float(v)
-	case []any:
-		list := make([]any, len(v))
-		for i, e := range v {
-			list[i] = shadow(e)
-		}
-		return list
-	case *object:
-		m := make(map[string]any, len(v.keys))
-		for k, e := range v.values {
-			m[k] = shadow(e)
-		}
-		return m
-	}
-	return v
 }
 
 // put returns root with v at the place the path names, and leaves root as it
@@ -330,7 +359,7 @@ func putAt(at any, frags []jp.Frag, v any) (any, error) {
 	case jp.Nth:
 		list, ok := at.([]any)
 		i := int(f)
-		if !ok || i > len(list) {
+		if !ok || i < 0 || i > len(list) {
 			return nil, errNoMatch
 		}
 		list = slices.Clone(list)

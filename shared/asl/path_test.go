@@ -2,6 +2,8 @@ package asl
 
 import (
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -40,4 +42,58 @@ func FuzzPath(f *testing.F) {
 			t.Error("a value is not equal to itself")
 		}
 	})
+}
+
+// Step Functions reads paths with Jayway JsonPath. Its answers were recorded;
+// ours must be the same, or the path must be refused when a machine is loaded.
+func TestPathsGiveWhatJaywayGives(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("testdata", "jayway.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var golden struct {
+		Data  json.RawMessage
+		Paths []struct {
+			Path             string
+			Gives            json.RawMessage
+			Missing, Invalid bool
+			Refused          bool // by parsePath, on purpose
+		}
+	}
+	if err := json.Unmarshal(text, &golden); err != nil {
+		t.Fatal(err)
+	}
+	data, err := decode(golden.Data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range golden.Paths {
+		p, err := parsePath(c.Path)
+		if err != nil {
+			if !c.Invalid && !c.Refused {
+				t.Errorf("%s is refused: %v", c.Path, err)
+			}
+			continue
+		}
+		if c.Refused {
+			t.Errorf("%s is not refused", c.Path)
+		}
+		got, err := p.in(data, nil)
+		switch {
+		case c.Invalid || c.Missing:
+			if err == nil {
+				t.Errorf("%s gives %.100s, want nothing", c.Path, encode(got))
+			}
+		case err != nil:
+			t.Errorf("%s gives nothing, want %.100s", c.Path, c.Gives)
+		default:
+			want, err := decode(c.Gives)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !equal(got, want) {
+				t.Errorf("%s gives %.200s\nwant %.200s", c.Path, encode(got), c.Gives)
+			}
+		}
+	}
 }
