@@ -122,8 +122,10 @@ func (m *Memory) Abort(ctx context.Context, key, upload string) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if _, err := m.find("abort an upload", key, upload); err == nil {
-		delete(m.uploads, upload)
+	for name, u := range m.uploads {
+		if u.key == key && (name == upload || upload == "") {
+			delete(m.uploads, name)
+		}
 	}
 	return nil
 }

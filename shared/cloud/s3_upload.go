@@ -123,6 +123,9 @@ func (b *bucket) Abort(ctx context.Context, key, upload string) error {
 	if err := checkKeys(ctx, key); err != nil {
 		return kind.Wrap(op, err)
 	}
+	if upload == "" {
+		return b.abortAll(ctx, op, key)
+	}
 	if named(upload) != nil {
 		return nil
 	}
@@ -131,4 +134,23 @@ func (b *bucket) Abort(ctx context.Context, key, upload string) error {
 		return nil
 	}
 	return err
+}
+
+// abortAll gives up every upload of key.
+func (b *bucket) abortAll(ctx context.Context, op, key string) error {
+	pages := s3.NewListMultipartUploadsPaginator(b.client, &s3.ListMultipartUploadsInput{Bucket: &b.name, Prefix: &key})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return s3Error(op, err)
+		}
+		for _, u := range page.Uploads {
+			if name := aws.ToString(u.UploadId); aws.ToString(u.Key) == key && name != "" {
+				if err := b.Abort(ctx, key, name); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"strings"
 
 	"lethe/shared/blob"
 	"lethe/shared/kind"
@@ -328,13 +329,45 @@ func (d *Directory) Abort(ctx context.Context, key, upload string) error {
 	if err := checkKeys(ctx, key); err != nil {
 		return kind.Wrap(op, err)
 	}
+	uploads := []string{upload}
+	if upload == "" {
+		var err error
+		if uploads, err = d.uploadsOf(key); err != nil {
+			return fileError(op, err)
+		}
+	}
+	for _, upload := range uploads {
+		if err := d.abort(key, upload); err != nil {
+			return fileError(op, err)
+		}
+	}
+	return nil
+}
+
+func (d *Directory) abort(key, upload string) error {
 	folder, unlock, err := d.lock(key, upload)
 	if err != nil {
 		return nil // such an upload cannot be there
 	}
 	defer unlock()
-	if err := d.discard(folder); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fileError(op, err)
+	if err := d.discard(folder); !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
 	return nil
+}
+
+// uploadsOf returns the names of all uploads of a key.
+func (d *Directory) uploadsOf(key string) ([]string, error) {
+	entries, err := d.entries(uploadsFolder)
+	if err != nil {
+		return nil, err
+	}
+	var uploads []string
+	for _, entry := range entries {
+		upload, _, _ := strings.Cut(entry.Name(), "-")
+		if uploadFolder(key, upload) == path.Join(uploadsFolder, entry.Name()) {
+			uploads = append(uploads, upload)
+		}
+	}
+	return uploads, nil
 }

@@ -297,7 +297,9 @@ func testUploadAbsent(t *testing.T, d Driver) {
 		_, err = b.CopyPart(ctx, tc.key, tc.upload, 1, "absent/source.bin", 0, 10)
 		wantKind(t, "CopyPart under "+tc.name, err, kind.NotFound)
 		wantKind(t, "Complete under "+tc.name, b.Complete(ctx, tc.key, tc.upload, []blob.Part{part}), kind.NotFound)
-		wantKind(t, "Abort under "+tc.name, b.Abort(ctx, tc.key, tc.upload), "")
+		if tc.upload != "" { // without a name Abort means every upload
+			wantKind(t, "Abort under "+tc.name, b.Abort(ctx, tc.key, tc.upload), "")
+		}
 	}
 	real.complete()
 	wantFile(t, b, real.key, some(1, 100))
@@ -356,6 +358,20 @@ func testUploadAborted(t *testing.T, d Driver) {
 		t.Fatalf("Abort: %v", err)
 	}
 	wantFile(t, b, u.key, []byte("old"))
+
+	first, second, other := start(t, b, "aborted/all.bin"), start(t, b, "aborted/all.bin"), start(t, b, "aborted/all.bin.2")
+	for range 2 {
+		if err := b.Abort(ctx, first.key, ""); err != nil {
+			t.Fatalf("Abort of every upload: %v", err)
+		}
+	}
+	for _, u := range []*upload{first, second} {
+		_, err := b.Part(ctx, u.key, u.name, 1, bytes.NewReader(nil), 0)
+		wantKind(t, "Part after Abort of every upload", err, kind.NotFound)
+	}
+	other.part(1, some(1, 10))
+	other.complete()
+	wantFile(t, b, other.key, some(1, 10))
 }
 
 func testUploadsSideBySide(t *testing.T, d Driver) {
