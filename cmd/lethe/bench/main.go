@@ -64,6 +64,9 @@ func measure(ctx context.Context, dir string, l load) error {
 		}
 	}
 	fmt.Println()
+	if err := s.again(); err != nil {
+		return err
+	}
 	return large(ctx, s, l)
 }
 
@@ -123,6 +126,9 @@ func large(ctx context.Context, s *server, l load) error {
 			return err
 		}
 		s.report(fmt.Sprintf("%s of %d of %d people", c.what, len(ids), l.users), took, before)
+		if err := s.steps(ctx, sub); err != nil {
+			return err
+		}
 		if c.what == "export" {
 			if err := archived(ctx, s, sub.task); err != nil {
 				return err

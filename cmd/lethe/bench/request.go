@@ -72,6 +72,27 @@ func (s *server) ended(ctx context.Context, sub submission, as string) (time.Dur
 	}
 }
 
+// steps prints when a request changed its status.
+func (s *server) steps(ctx context.Context, sub submission) error {
+	var answer struct {
+		Results struct {
+			Timeline []struct {
+				Status string
+				Time   time.Time
+			}
+		}
+	}
+	if _, err := s.call(ctx, http.MethodGet, "/api/app/requests/"+sub.task+"?token="+s.Token, nil, s.bearer, &answer); err != nil {
+		return err
+	}
+	fmt.Printf("%-56s", "")
+	for _, step := range answer.Results.Timeline {
+		fmt.Printf(" %s at %.3f s", step.Status, step.Time.Sub(sub.sent).Seconds())
+	}
+	fmt.Println()
+	return nil
+}
+
 func (s *server) bearer(r *http.Request) { r.Header.Set("Authorization", "Bearer "+s.GDPR) }
 
 // archived downloads an export and prints its size, and what deflating its

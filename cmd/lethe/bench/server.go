@@ -33,40 +33,66 @@ func start(ctx context.Context, dir string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	program := filepath.Join(dir, "lethe")
-	build := exec.CommandContext(ctx, "go", "build", "-o", program, "lethe/cmd/lethe")
+	s := &server{dir: dir, http: &http.Client{Timeout: 10 * time.Minute}}
+	build := exec.CommandContext(ctx, "go", "build", "-o", filepath.Join(dir, "lethe"), "lethe/cmd/lethe")
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {
-		os.RemoveAll(dir)
+		s.stop()
 		return nil, err
 	}
-	c := exec.Command(program, "serve", "--demo", "--json", "--cancel-window", "0", "--log", "warn",
-		"--listen", "127.0.0.1:0", "--data", filepath.Join(dir, "data"))
+	if err := s.launch(); err != nil {
+		s.stop()
+		return nil, err
+	}
+	return s, nil
+}
+
+// launch starts the program on the directory and waits until it is ready.
+func (s *server) launch() error {
+	c := exec.Command(filepath.Join(s.dir, "lethe"), "serve", "--demo", "--json", "--cancel-window", "0", "--log", "warn",
+		"--listen", "127.0.0.1:0", "--data", filepath.Join(s.dir, "data"))
 	c.Stderr = os.Stderr
 	out, err := c.StdoutPipe()
 	if err == nil {
 		err = c.Start()
 	}
 	if err != nil {
-		os.RemoveAll(dir)
-		return nil, err
+		return err
 	}
-	s := &server{process: c, dir: dir, http: &http.Client{Timeout: 10 * time.Minute}}
+	s.process = c
 	line, err := bufio.NewReader(out).ReadBytes('\n')
 	if err == nil {
 		err = json.Unmarshal(line, s)
 	}
 	if err != nil {
-		s.stop()
-		return nil, fmt.Errorf("the server did not get ready: %w", err)
+		return fmt.Errorf("the server did not get ready: %w", err)
 	}
-	return s, nil
+	return nil
+}
+
+// end ends the program.
+func (s *server) end() {
+	if s.process != nil {
+		_ = s.process.Process.Signal(syscall.SIGTERM)
+		_ = s.process.Wait()
+	}
+}
+
+// again ends the program and starts it anew, so that what follows is measured
+// without the memory and the warm caches of what was before.
+func (s *server) again() error {
+	s.end()
+	began := time.Now()
+	if err := s.launch(); err != nil {
+		return err
+	}
+	fmt.Printf("%-56s %8.3f s, %7.2f CPU s, %s at most\n", "a new start", time.Since(began).Seconds(), s.cpu().Seconds(), s.peak())
+	return nil
 }
 
 // stop ends the program and removes its data.
 func (s *server) stop() {
-	_ = s.process.Process.Signal(syscall.SIGTERM)
-	_ = s.process.Wait()
+	s.end()
 	_ = os.RemoveAll(s.dir)
 }
 
