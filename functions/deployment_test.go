@@ -48,11 +48,13 @@ type deployment struct {
 	config   aws.Config
 	programs string // the folder of the binaries
 	running  map[string]*cloudtest.Function
+	// recorders note what the running functions ask of AWS.
+	recorders map[string]*recorder
 }
 
 func deploy(t testing.TB) *deployment {
 	t.Helper()
-	d := &deployment{programs: build(t, ""), running: map[string]*cloudtest.Function{}}
+	d := &deployment{programs: build(t, ""), running: map[string]*cloudtest.Function{}, recorders: map[string]*recorder{}}
 	invocations := httptest.NewServer(http.HandlerFunc(d.invoke))
 	t.Cleanup(invocations.Close)
 	// Moto calls Lambda at this port.
@@ -74,16 +76,18 @@ func deploy(t testing.TB) *deployment {
 		t.Fatal(err)
 	}
 	for _, name := range names {
-		d.running[name.Name()] = d.start(t, name.Name())
+		r := record(t, address)
+		d.recorders[name.Name()] = r
+		d.running[name.Name()] = d.start(t, name.Name(), r.server.URL)
 	}
 	return d
 }
 
-// start runs one more process of a function until the test ends.
-func (d *deployment) start(t testing.TB, name string) *cloudtest.Function {
+// start runs a process of a function, with AWS at that address, until the test ends.
+func (d *deployment) start(t testing.TB, name, address string) *cloudtest.Function {
 	t.Helper()
 	cmd := exec.Command(filepath.Join(d.programs, name))
-	cmd.Env = environment(*d.config.BaseEndpoint)
+	cmd.Env = environment(address)
 	return cloudtest.Start(t, cmd)
 }
 

@@ -83,6 +83,7 @@ func TestARequestRunsThroughTheFunctions(t *testing.T) {
 			t.Errorf("the logs of the functions hold %q", secret)
 		}
 	}
+	d.checkPolicies(t)
 	if t.Failed() {
 		t.Log(d.logs())
 	}
@@ -179,7 +180,7 @@ func BenchmarkFunctions(b *testing.B) {
 		b.Run(f.Name(), func(b *testing.B) {
 			var ready time.Duration
 			for range b.N {
-				ready += d.start(b, f.Name()).Ready
+				ready += d.start(b, f.Name(), *d.config.BaseEndpoint).Ready
 			}
 			b.ReportMetric(0, "ns/op")
 			b.ReportMetric(float64(ready.Microseconds())/1e3/float64(b.N), "ms/start")

@@ -1,0 +1,330 @@
+package functions_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"encoding/xml"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+
+	"lethe/shared/cloud/cloudtest"
+)
+
+// A call is one thing that AWS would look up in the policies of a role.
+type call struct{ action, resource string }
+
+// A recorder stands between a function and moto and notes its calls.
+type recorder struct {
+	server *httptest.Server
+	mu     sync.Mutex
+	calls  map[call]bool
+	odd    []string // what it could not tell
+}
+
+func record(t testing.TB, moto string) *recorder {
+	t.Helper()
+	target, err := url.Parse(moto)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &recorder{calls: map[call]bool{}}
+	proxy := httputil.NewSingleHostReverseProxy(target)
+	r.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, in *http.Request) {
+		body, err := io.ReadAll(in.Body)
+		if err != nil {
+			return
+		}
+		in.Body = io.NopCloser(bytes.NewReader(body))
+		calls, err := requested(in, body)
+		r.mu.Lock()
+		if err != nil {
+			r.odd = append(r.odd, err.Error())
+		}
+		for _, c := range calls {
+			r.calls[c] = true
+		}
+		r.mu.Unlock()
+		proxy.ServeHTTP(w, in)
+	}))
+	t.Cleanup(r.server.Close)
+	return r
+}
+
+// requested tells which calls a request amounts to.
+func requested(r *http.Request, body []byte) ([]call, error) {
+	target := r.Header.Get("X-Amz-Target")
+	if target == "" {
+		return requestedOfS3(r, body)
+	}
+	service, action, _ := strings.Cut(target, ".")
+	var in struct {
+		TableName, IndexName string
+		RequestItems         map[string]json.RawMessage
+		TransactItems        []map[string]struct{ TableName string }
+		Name                 string
+		StateMachineArn      string
+		ExecutionArn         string
+	}
+	if err := json.Unmarshal(body, &in); err != nil {
+		return nil, fmt.Errorf("%s: the body is not JSON", target)
+	}
+	switch {
+	case strings.HasPrefix(service, "DynamoDB_"):
+		if action == "TransactWriteItems" {
+			var all []call
+			for _, item := range in.TransactItems {
+				for verb, op := range item {
+					all = append(all, call{"dynamodb:" + transactActions[verb], tableARN(op.TableName)})
+				}
+			}
+			return all, nil
+		}
+		if len(in.RequestItems) > 0 {
+			var all []call
+			for table := range in.RequestItems {
+				all = append(all, call{"dynamodb:" + action, tableARN(table)})
+			}
+			return all, nil
+		}
+		resource := tableARN(in.TableName)
+		if in.IndexName != "" {
+			resource += "/index/" + in.IndexName
+		}
+		return []call{{"dynamodb:" + action, resource}}, nil
+	case service == "AWSStepFunctions":
+		return []call{{"states:" + action, in.StateMachineArn + in.ExecutionArn}}, nil
+	case service == "AmazonSSM":
+		return []call{{"ssm:" + action, arn("ssm", "parameter"+in.Name)}}, nil
+	case service == "TrentService":
+		return []call{{"kms:" + action, arn("kms", "key/lethe")}}, nil
+	}
+	return nil, fmt.Errorf("no service is known by %s", target)
+}
+
+// transactActions are what the parts of a transaction count for.
+var transactActions = map[string]string{
+	"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem", "ConditionCheck": "ConditionCheckItem",
+}
+
+func requestedOfS3(r *http.Request, body []byte) ([]call, error) {
+	key, ok := strings.CutPrefix(r.URL.Path, "/"+bucket+"/")
+	query := r.URL.Query()
+	if !ok || key == "" {
+		switch {
+		case query.Has("list-type"):
+			return []call{{"s3:ListBucket", arnOfBucket + "?" + query.Get("prefix")}}, nil
+		case query.Has("uploads"):
+			return []call{{"s3:ListBucketMultipartUploads", arnOfBucket + "?" + query.Get("prefix")}}, nil
+		case query.Has("delete"):
+			var in struct{ Object []struct{ Key string } }
+			if err := xml.Unmarshal(body, &in); err != nil {
+				return nil, fmt.Errorf("the list of files to delete is not XML")
+			}
+			var all []call
+			for _, o := range in.Object {
+				all = append(all, call{"s3:DeleteObject", arnOfBucket + "/" + o.Key})
+			}
+			return all, nil
+		}
+		return nil, fmt.Errorf("%s of the bucket", r.Method)
+	}
+	calls := []call{{"", arnOfBucket + "/" + key}}
+	switch r.Method {
+	case http.MethodGet, http.MethodHead:
+		calls[0].action = "s3:GetObject"
+	case http.MethodPut, http.MethodPost:
+		calls[0].action = "s3:PutObject"
+		if from := r.Header.Get("X-Amz-Copy-Source"); from != "" {
+			calls = append(calls, call{"s3:GetObject", "arn:aws:s3:::" + strings.TrimPrefix(from, "/")})
+		}
+	case http.MethodDelete:
+		calls[0].action = "s3:DeleteObject"
+		if query.Has("uploadId") {
+			calls[0].action = "s3:AbortMultipartUpload"
+		}
+	default:
+		return nil, fmt.Errorf("%s of a file", r.Method)
+	}
+	return calls, nil
+}
+
+const arnOfBucket = "arn:aws:s3:::" + bucket
+
+func arn(service, rest string) string {
+	return "arn:aws:" + service + ":" + cloudtest.Region + ":" + cloudtest.Account + ":" + rest
+}
+
+func tableARN(name string) string { return arn("dynamodb", "table/"+name) }
+
+// A statement of a policy, its names resolved.
+type statement struct {
+	actions, resources []string
+	prefixes           []string // of s3:ListBucket
+}
+
+func (s statement) allows(c call) bool {
+	resource, prefix, listing := strings.Cut(c.resource, "?")
+	return slices.Contains(s.actions, c.action) &&
+		slices.ContainsFunc(s.resources, func(p string) bool { return matches(p, resource) }) &&
+		(!listing || len(s.prefixes) == 0 || slices.ContainsFunc(s.prefixes, func(p string) bool { return matches(p, prefix) }))
+}
+
+// matches compares as IAM does, as far as the template's patterns go: a star at
+// the end stands for anything.
+func matches(pattern, value string) bool {
+	if start, ok := strings.CutSuffix(pattern, "*"); ok {
+		return strings.HasPrefix(value, start)
+	}
+	return pattern == value
+}
+
+// policies reads from template.yaml what each function's role may do.
+func policies(t *testing.T) map[string][]statement {
+	t.Helper()
+	text, err := os.ReadFile("../template.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	type document struct {
+		Statement []struct {
+			Action    yaml.Node                       `yaml:"Action"`
+			Resource  yaml.Node                       `yaml:"Resource"`
+			Condition map[string]map[string]yaml.Node `yaml:"Condition"`
+		} `yaml:"Statement"`
+	}
+	var template struct {
+		Resources map[string]struct {
+			Type       string `yaml:"Type"`
+			Properties struct {
+				Managed  []string  `yaml:"ManagedPolicyArns"`
+				Document yaml.Node `yaml:"PolicyDocument"`
+				Policies yaml.Node `yaml:"Policies"`
+			} `yaml:"Properties"`
+		} `yaml:"Resources"`
+	}
+	if err := yaml.Unmarshal(text, &template); err != nil {
+		t.Fatal(err)
+	}
+	read := func(node yaml.Node) (all []statement) {
+		var d document
+		if err := node.Decode(&d); err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range d.Statement {
+			out := statement{actions: list(t, s.Action)}
+			for _, r := range list(t, s.Resource) {
+				out.resources = append(out.resources, resolve(t, r))
+			}
+			if like, ok := s.Condition["StringLike"]["s3:prefix"]; ok {
+				out.prefixes = list(t, like)
+			}
+			all = append(all, out)
+		}
+		return all
+	}
+	roles := map[string][]statement{}
+	for name, r := range template.Resources {
+		if r.Type != "AWS::IAM::Role" {
+			continue
+		}
+		var own []struct {
+			Document yaml.Node `yaml:"PolicyDocument"`
+		}
+		if err := r.Properties.Policies.Decode(&own); err != nil {
+			t.Fatal(err)
+		}
+		function := strings.ToLower(strings.TrimSuffix(name, "Role"))
+		for _, p := range own {
+			roles[function] = append(roles[function], read(p.Document)...)
+		}
+		for _, m := range r.Properties.Managed {
+			roles[function] = append(roles[function], read(template.Resources[m].Properties.Document)...)
+		}
+	}
+	return roles
+}
+
+// list reads what may be one string or a list of them.
+func list(t *testing.T, node yaml.Node) []string {
+	t.Helper()
+	if node.Kind == yaml.ScalarNode {
+		return []string{node.Value}
+	}
+	var all []string
+	if err := node.Decode(&all); err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// resolve gives what stands behind !Ref, !GetAtt or !Sub in the deployment of
+// the test.
+func resolve(t *testing.T, name string) string {
+	t.Helper()
+	known := map[string]string{
+		"ControlTable.Arn": tableARN(controlTable), "SubjectsTable.Arn": tableARN(subjectsTable), "Bucket.Arn": arnOfBucket,
+		"Key.Arn": arn("kms", "key/lethe"), "Logs.Arn": arn("logs", "log-group:lethe"),
+		"ExportMachine": machineARN("export"), "DeletionMachine": machineARN("deletion"),
+		"AWS::Partition": "aws", "AWS::Region": cloudtest.Region, "AWS::AccountId": cloudtest.Account, "AWS::StackName": "lethe",
+	}
+	if value, ok := known[name]; ok {
+		return value
+	}
+	for variable, value := range known {
+		name = strings.ReplaceAll(name, "${"+variable+"}", value)
+	}
+	if strings.Contains(name, "${") || !strings.HasPrefix(name, "arn:") {
+		t.Fatalf("the test cannot resolve %s", name)
+	}
+	return name
+}
+
+// checkPolicies fails on every call that the role of its function does not allow,
+// and tells what the calls made no use of.
+func (d *deployment) checkPolicies(t *testing.T) {
+	t.Helper()
+	roles := policies(t)
+	for _, function := range slices.Sorted(maps.Keys(d.recorders)) {
+		r := d.recorders[function]
+		for _, odd := range r.odd {
+			t.Errorf("%s makes a call that the test does not know: %s", function, odd)
+		}
+		unused := map[string]bool{}
+		for _, s := range roles[function] {
+			for _, a := range s.actions {
+				for _, res := range s.resources {
+					unused[a+" on "+path.Base(res)] = !strings.HasPrefix(a, "logs:")
+				}
+			}
+		}
+		for c := range r.calls {
+			allowed := false
+			for _, s := range roles[function] {
+				if s.allows(c) {
+					allowed = true
+					for _, res := range s.resources {
+						delete(unused, c.action+" on "+path.Base(res))
+					}
+				}
+			}
+			if !allowed {
+				t.Errorf("%s calls %s on %s, which its role does not allow", function, c.action, c.resource)
+			}
+		}
+		maps.DeleteFunc(unused, func(_ string, counts bool) bool { return !counts })
+		t.Logf("%s made no use of: %s", function, strings.Join(slices.Sorted(maps.Keys(unused)), ", "))
+	}
+}
