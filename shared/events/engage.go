@@ -168,7 +168,7 @@ func (c *changing) swap(ctx context.Context, l *look, pk string) (sw swap, ok bo
 			sw.rows = 1
 		}
 		if marker := (table.Key{PK: pk, SK: subjectSK}); ch.subject != "" && !l.has(marker) {
-			sw.ops = append(sw.ops, table.Put(subjectItem(pk, c.received), table.Cond{}))
+			sw.ops = append(sw.ops, table.Put(subjectItem(pk, c.received), table.IfAbsent()))
 			sw.subjects = 1
 		}
 	}

@@ -2,7 +2,9 @@ package events
 
 import (
 	"context"
+	"maps"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -134,8 +136,9 @@ func (w *writing) write(ctx context.Context) error {
 			return err
 		}
 	}
-	for pk := range w.subjects {
-		w.ops = append(w.ops, table.Put(subjectItem(pk, w.received), table.Cond{}))
+	subjects, err := w.writeSubjects(ctx)
+	if err != nil {
+		return err
 	}
 	w.ops = slices.DeleteFunc(w.ops, func(op table.Op) bool { return op.Verb == 0 })
 	if len(w.ops) > 0 {
@@ -143,7 +146,7 @@ func (w *writing) write(ctx context.Context) error {
 			return err
 		}
 	}
-	w.store.count(ctx, w.project, w.rows, int64(len(w.subjects)), int64(w.dropped))
+	w.store.count(ctx, w.project, w.rows, subjects, int64(w.dropped))
 	return nil
 }
 
@@ -151,6 +154,40 @@ func (w *writing) write(ctx context.Context) error {
 func subjectItem(pk string, received time.Time) table.Item {
 	h := head{received: received.UnixMilli()}
 	return table.Item{Key: table.Key{PK: pk, SK: subjectSK}, Data: h.append(nil)}
+}
+
+// writeSubjects marks the partitions that are new and returns how many are: of
+// several calls that see a person for the first time, one counts it.
+func (w *writing) writeSubjects(ctx context.Context) (int64, error) {
+	var marked atomic.Int64
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(8)
+	for pks := range slices.Chunk(slices.Sorted(maps.Keys(w.subjects)), table.MaxOps) {
+		group.Go(func() error {
+			for len(pks) > 0 {
+				ops := make([]table.Op, len(pks))
+				for i, pk := range pks {
+					ops[i] = table.Put(subjectItem(pk, w.received), table.IfAbsent())
+				}
+				err := w.store.subjects.Write(ctx, ops...)
+				if err == nil {
+					marked.Add(int64(len(pks)))
+					return nil
+				}
+				failed := table.Failed(err)
+				if len(failed) == 0 {
+					return err
+				}
+				slices.Sort(failed)
+				for _, i := range slices.Backward(failed) {
+					pks = slices.Delete(pks, i, i+1)
+				}
+			}
+			return nil
+		})
+	}
+	err := group.Wait()
+	return marked.Load(), err
 }
 
 // replace writes an event that has several items now or had them before.
