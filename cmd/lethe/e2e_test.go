@@ -151,7 +151,13 @@ func TestExportThenDeletion(t *testing.T) {
 	)
 	data := filepath.Join(t.TempDir(), "data")
 	// Log everything: what must not be in a log must not be there at any level.
-	p := startDemo(t, data, "--cancel-window", "3s", "--log", "debug")
+	copied := filepath.Join(t.TempDir(), "copied")
+	program := "lethe"
+	if racing {
+		program = "lethe-race"
+	}
+	p := launchProgram(t, program, "--demo", "--json", "--listen", "127.0.0.1:0", "--data", data,
+		"--cancel-window", "3s", "--log", "debug", "--ledger-copy", copied).ready(t)
 	at := time.Now().Add(-40 * 24 * time.Hour).UnixMilli()
 	of := func(id string, n int64, more map[string]any) sent {
 		properties := map[string]any{"distinct_id": id, "time": float64(at + n*86_400_000), "$insert_id": fmt.Sprintf("e2e-%s-%d", id[:5], n)}
@@ -217,6 +223,12 @@ func TestExportThenDeletion(t *testing.T) {
 			t.Error("the certificate holds the identifier")
 		}
 	})
+	t.Run("the ledger stands in both places", func(t *testing.T) {
+		first, second := filesIn(t, filepath.Join(data, "files", "ledger")), filesIn(t, filepath.Join(copied, "ledger"))
+		if len(first) != 1 || !reflect.DeepEqual(first, second) {
+			t.Errorf("got %v and in the copy %v, want the same one entry", first, second)
+		}
+	})
 	t.Run("late data stays out and new data comes in", func(t *testing.T) {
 		p.importEvents(t, of(going, 2, map[string]any{"plain": value}))
 		newer := sent{"Back Again", map[string]any{"distinct_id": going, "time": float64(time.Now().UnixMilli()), "$insert_id": "e2e-back", "plain": "new"}}
@@ -236,6 +248,24 @@ func TestExportThenDeletion(t *testing.T) {
 			t.Errorf("the log holds %s", text)
 		}
 	}
+}
+
+// filesIn returns what the files of a directory hold, by name.
+func filesIn(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]string{}
+	for _, e := range entries {
+		b, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		found[e.Name()] = string(b)
+	}
+	return found
 }
 
 // sameEvents compares events whatever their order.

@@ -11,23 +11,31 @@ import (
 )
 
 // TestMain builds the program and puts it first on the path, so that tests run it
-// as a person does: as "lethe", in a process of its own.
+// as a person does: as "lethe", in a process of its own. With -race there is also
+// "lethe-race", which looks for data races and then ends with another status; it
+// is ten times slower.
 func TestMain(m *testing.M) {
-	os.Exit(withProgram(m.Run))
+	os.Exit(withPrograms(m.Run))
 }
 
-func withProgram(run func() int) int {
+func withPrograms(run func() int) int {
 	dir, err := os.MkdirTemp("", "lethe-test-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	build := exec.Command("go", "build", "-o", filepath.Join(dir, "lethe"), ".")
-	build.Stdout, build.Stderr = os.Stderr, os.Stderr
-	if err := build.Run(); err != nil {
-		fmt.Fprintln(os.Stderr, "build lethe:", err)
-		return 1
+	builds := [][]string{{"build", "-o", filepath.Join(dir, "lethe"), "."}}
+	if racing {
+		builds = append(builds, []string{"build", "-race", "-o", filepath.Join(dir, "lethe-race"), "."})
+	}
+	for _, args := range builds {
+		build := exec.Command("go", args...)
+		build.Stdout, build.Stderr = os.Stderr, os.Stderr
+		if err := build.Run(); err != nil {
+			fmt.Fprintln(os.Stderr, "build lethe:", err)
+			return 1
+		}
 	}
 	os.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
 	return run()

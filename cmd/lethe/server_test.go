@@ -50,7 +50,12 @@ func (l *log) String() string {
 // launch starts lethe serve with args and does not wait for it.
 func launch(t *testing.T, args ...string) *process {
 	t.Helper()
-	p := &process{cmd: exec.Command("lethe", append([]string{"serve"}, args...)...), log: &log{}}
+	return launchProgram(t, "lethe", args...)
+}
+
+func launchProgram(t *testing.T, program string, args ...string) *process {
+	t.Helper()
+	p := &process{cmd: exec.Command(program, append([]string{"serve"}, args...)...), log: &log{}}
 	p.cmd.Stderr = p.log
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {

@@ -1,0 +1,6 @@
+//go:build !race
+
+package main
+
+// racing tells that the tests look for data races.
+const racing = false
