@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -33,10 +34,10 @@ const (
 	readerCache = 8 << 20
 	readers     = 4
 
-	// From softWAL on the log is moved into the database, beside the writer; at
-	// hardWAL the writer waits for that, so the log is never much larger.
-	softWAL = 64 << 20
-	hardWAL = 256 << 20
+	// From softLog on the write-ahead log is moved into the database, beside the
+	// writer; at hardLog the writer waits for that, so the log is never much larger.
+	softLog = 64 << 20
+	hardLog = 256 << 20
 
 	// patience is how long a lock of another program, such as a backup, is waited for.
 	patience = 5 * time.Second
@@ -54,8 +55,9 @@ var tableNames = [...]string{"control", "subjects", "workflow"}
 // kill -9 and a power cut. Readers have connections of their own and wait for no
 // writer.
 type DB struct {
-	now  func() time.Time
-	path string
+	now              func() time.Time
+	path             string
+	softLog, hardLog int
 
 	tasks   chan *task   // what waits for the writer
 	scrubs  chan *task   // who waits for Scrub
@@ -88,7 +90,7 @@ func OpenDB(path string, now func() time.Time) (*DB, error) {
 	registerFiles()
 
 	db := &DB{
-		now: now, path: path,
+		now: now, path: path, softLog: softLog, hardLog: hardLog,
 		tasks: make(chan *task, maxGroup), scrubs: make(chan *task, maxGroup),
 		readers: make(chan *reader, readers),
 		stop:    make(chan struct{}), stopped: make(chan struct{}),
@@ -142,10 +144,9 @@ func (db *DB) Close() error {
 
 // connect opens a connection of its own to the file.
 func (db *DB) connect(cache int) (*sqlite3.Conn, error) {
-	name := url.URL{Scheme: "file", OmitHost: true, Path: db.path, RawQuery: url.Values{
-		"vfs":    {filesName},
-		"modeof": {db.path}, // what lies beside it is for the same eyes
-	}.Encode()}
+	name := url.URL{Scheme: "file", OmitHost: true, Path: db.path}
+	// What lies beside the file is to be for the same eyes.
+	name.RawQuery = "vfs=" + filesName + "&modeof=" + strings.ReplaceAll(url.QueryEscape(db.path), "+", "%20")
 	conn, err := sqlite3.OpenFlags(name.String(), sqlite3.OPEN_READWRITE|sqlite3.OPEN_URI)
 	if err != nil {
 		return nil, err

@@ -18,8 +18,12 @@ import (
 // filesName is the name under which SQLite knows files.
 const filesName = "lethe"
 
-// registerFiles makes filesName known; doing it again changes nothing.
-func registerFiles() { vfs.Register(filesName, files{vfs.Find("os")}) }
+// registerFiles makes filesName known, unless it is.
+func registerFiles() {
+	if vfs.Find(filesName) == nil {
+		vfs.Register(filesName, files{vfs.Find("os")})
+	}
+}
 
 // files is the operating system's file system with pages cleaned and the log
 // written in large pieces.

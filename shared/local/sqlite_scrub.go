@@ -2,6 +2,7 @@ package local
 
 import (
 	"context"
+	"math"
 	"sync"
 	"sync/atomic"
 
@@ -82,9 +83,9 @@ func (w *writer) checkpoint(mode sqlite3.CheckpointMode) error {
 // disk is full, and then in writes or in Scrub too.
 func (w *writer) relieve() {
 	switch c := w.db.checkpoints; {
-	case w.log >= hardWAL:
+	case w.log >= w.db.hardLog:
 		_ = w.checkpoint(sqlite3.CHECKPOINT_PASSIVE)
-	case w.log < softWAL:
+	case w.log < w.db.softLog:
 	case c.nearlyDone.Swap(false):
 		c.mu.Lock()
 		_, _, _ = w.conn.WALCheckpoint("", sqlite3.CHECKPOINT_PASSIVE)
@@ -130,13 +131,13 @@ func (c *checkpointer) wake() {
 func (c *checkpointer) run() {
 	defer close(c.ended)
 	for range c.begin {
-		for before := hardWAL; ; {
+		for before := math.MaxInt; ; {
 			c.mu.Lock()
 			pages, moved, err := c.conn.WALCheckpoint("", sqlite3.CHECKPOINT_PASSIVE)
 			c.mu.Unlock()
 			left := (pages - moved) * pageSize
 			if err != nil || left >= before {
-				break // the writer is faster; at hardWAL it waits
+				break // the writer is faster; at hardLog it waits
 			}
 			if left <= nearly {
 				c.nearlyDone.Store(true)
