@@ -94,7 +94,7 @@ func (x *execution) complete(m finished) {
 	why := failureOf(m.err)
 	var result any
 	if why == nil && len(m.output) > MaxPayload {
-		why = tooLarge(s.name)
+		why = tooLarge(s.resource)
 	}
 	if why == nil && len(m.output) > 0 {
 		var err error

@@ -191,21 +191,21 @@ func placeResult(at *path, raw, result any) (any, *failure) {
 
 // effective applies InputPath.
 func (s *state) effective(raw any, context func() any) (any, *failure) {
-	return filtered("InputPath", s.input, raw, context)
+	return filtered(s.input, raw, context)
 }
 
 // outgoing applies OutputPath.
 func (s *state) outgoing(v any, context func() any) (any, *failure) {
-	return filtered("OutputPath", s.output, v, context)
+	return filtered(s.output, v, context)
 }
 
-func filtered(field string, p *path, v any, context func() any) (any, *failure) {
+func filtered(p *path, v any, context func() any) (any, *failure) {
 	if p == nil {
 		return newObject(), nil
 	}
 	found, err := p.in(v, context)
 	if err != nil {
-		return nil, &failure{name: errRuntime, cause: "Invalid path '" + p.text + "': the " + field + " finds nothing in the state's data"}
+		return nil, runtimeFailure("Invalid path '" + p.text + "' : No results for path: " + p.bracketed())
 	}
 	return found, nil
 }

@@ -174,8 +174,13 @@ func (x *execution) until(f *frame) (time.Time, *failure) {
 			return time.Time{}, runtimeFailure("The SecondsPath parameter does not reference an input value: " + w.secondsPath.text)
 		}
 		n, ok := whole(v)
-		if !ok || n < 0 || n > int64(maxWait/time.Second) {
-			return time.Time{}, runtimeFailure("The SecondsPath parameter is no whole number from 0 to 99999999: " + w.secondsPath.text)
+		switch {
+		case !ok:
+			return time.Time{}, runtimeFailure("The SecondsPath parameter cannot be parsed as a long value: " + w.secondsPath.text)
+		case n < 0:
+			return time.Time{}, runtimeFailure("The SecondsPath parameter references a negative value: " + w.secondsPath.text)
+		case n > int64(maxWait/time.Second):
+			return time.Time{}, runtimeFailure("The SecondsPath parameter references a value above 99999999: " + w.secondsPath.text)
 		}
 		return x.now.Add(time.Duration(n) * time.Second), nil
 	}

@@ -21,11 +21,11 @@ func (x *execution) fork(f *frame, input any, context func() any) {
 func (s *state) itemsIn(input any, context func() any) ([]any, *failure) {
 	v, err := s.items.in(input, context)
 	if err != nil {
-		return nil, runtimeFailure("The ItemsPath parameter does not reference an input value: " + s.items.text)
+		return nil, expressionFailure("ItemsPath", missing{s.items.text})
 	}
 	items, ok := v.([]any)
 	if !ok {
-		return nil, runtimeFailure("The ItemsPath parameter does not reference an array: " + s.items.text)
+		return nil, runtimeFailure("Reference path \"" + s.items.text + "\" must point to array.")
 	}
 	return items, nil
 }

@@ -3,6 +3,7 @@ package asl
 import (
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/ohler55/ojg/jp"
@@ -329,6 +330,23 @@ func descend(v any, f func(any)) {
 	for _, m := range members(v) {
 		descend(m, f)
 	}
+}
+
+// bracketed writes the path as Jayway JsonPath does in its errors.
+func (p *path) bracketed() string {
+	var b strings.Builder
+	b.WriteByte('$')
+	for _, f := range p.frags {
+		switch f := f.(type) {
+		case jp.Child:
+			b.WriteString("['" + string(f) + "']")
+		case jp.Nth:
+			b.WriteString("[" + strconv.Itoa(int(f)) + "]")
+		default:
+			return p.text
+		}
+	}
+	return b.String()
 }
 
 // put returns root with v at the place the path names, and leaves root as it
