@@ -264,3 +264,39 @@ func wantNothingOpen(t *testing.T, tbl table.Table) {
 		t.Errorf("%d executions are left open (%v)", len(page.Items), err)
 	}
 }
+
+func TestAStopThatFailsCanBeRepeated(t *testing.T) {
+	tabletest.EachFault(t, func(t *testing.T, f *tabletest.Fault) {
+		clock := newClock()
+		tbl := table.NewMemory(clock.Now)
+		// More frames than fit into one transaction.
+		var branches []string
+		for n := range 120 {
+			branches = append(branches, fmt.Sprintf(`{"StartAt":"I%d","States":{"I%d":{"Type":"Wait","Seconds":1000,"End":true}}}`, n, n))
+		}
+		h := run(t, tabletest.Faulty(tbl, f), clock, nil, machine(t, states(
+			`"A":{"Type":"Parallel","Branches":[`+strings.Join(branches, ",")+`],"End":true}`)))
+		h.insist("x", "1")
+		h.idle()
+		for n := 0; ; n++ {
+			err := h.Stop(t.Context(), "m", "x", "cancelled")
+			if err == nil {
+				break
+			}
+			if kind.Of(err) != kind.Unavailable || n > 2 {
+				t.Fatal(err)
+			}
+		}
+		if x := h.settle("x"); x.Status != Aborted || x.Cause != "cancelled" {
+			t.Errorf("got %s %q, want ABORTED", x.Status, x.Cause)
+		}
+		for next := h.idle(); !next.IsZero(); next = h.idle() {
+			clock.To(next) // what a fault kept from being removed is removed later
+		}
+		wantNothingOpen(t, tbl)
+		page, err := tbl.Query(t.Context(), table.Query{PK: partition("m", "x"), From: frameSK, To: frameSK + "~"})
+		if err != nil || len(page.Items) > 0 {
+			t.Errorf("%d frames are left over (%v)", len(page.Items), err)
+		}
+	})
+}

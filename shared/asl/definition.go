@@ -8,6 +8,8 @@ import (
 // A Machine is a definition that Load found to be one this package runs.
 type Machine struct {
 	name    string
+	id      string // of the definition: a hash of text
+	text    []byte // the definition after substitution
 	root    *program
 	states  map[string]*state // of all programs: a name is used once in a definition
 	timeout time.Duration     // 0 is none

@@ -27,6 +27,7 @@ type Engine struct {
 	log      *slog.Logger
 	tasks    map[string]Task
 	machines map[string]*Machine
+	kept     map[string]*Machine // by the hash of their definition, in the table; guarded by mu
 
 	alone sync.Mutex // held by Run while it begins, and by a Stop without Run
 
@@ -76,7 +77,7 @@ func New(t table.Table, now func() time.Time, log *slog.Logger, tasks map[string
 	e := &Engine{
 		Tasks: 2 * runtime.NumCPU(),
 		table: t, now: now, log: log, tasks: tasks,
-		machines: map[string]*Machine{}, entries: map[string]*entry{}, kick: make(chan struct{}, 1),
+		machines: map[string]*Machine{}, kept: map[string]*Machine{}, entries: map[string]*entry{}, kick: make(chan struct{}, 1),
 	}
 	e.changed = sync.NewCond(&e.mu)
 	for _, m := range machines {
@@ -110,6 +111,9 @@ func (e *Engine) Start(ctx context.Context, machine, name string, input json.Raw
 	}
 	v, err := decode(input)
 	if err != nil {
+		return kind.Wrap("start an execution", err)
+	}
+	if err := e.keep(ctx, m); err != nil {
 		return kind.Wrap("start an execution", err)
 	}
 	x := begin(m, name, v, timeOf(millis(e.now())))

@@ -28,6 +28,7 @@ type execution struct {
 	name    string
 	head    head
 	input   json.RawMessage
+	given   any // input decoded, once it was asked for
 	root    *frame
 	last    int64  // the number of the last event
 	gone    bool   // it ended, and nothing of it is left to store or remove
@@ -45,7 +46,7 @@ type execution struct {
 // begin makes the first transition: into the start state.
 func begin(m *Machine, name string, input any, now time.Time) *execution {
 	x := &execution{machine: m, name: name, input: rawJSON(input), now: now}
-	x.head = head{Status: Running, Started: millis(now)}
+	x.head = head{Status: Running, Started: millis(now), Definition: m.id}
 	x.root = &frame{path: rootPath}
 	x.emit(x.root, Event{Type: "ExecutionStarted"})
 	x.enter(x.root, m.root.start, input)
@@ -391,51 +392,3 @@ func (x *execution) nextDue() time.Time {
 	})
 	return due
 }
-
-// contextOf returns the context object ($$) of a frame.
-func (x *execution) contextOf(f *frame) func() any { return x.contextFor(f, f.retries, nil) }
-
-// contextFor makes the context object; item is set for an ItemSelector, which is
-// evaluated before there is a frame.
-func (x *execution) contextFor(f *frame, retries int, item *object) func() any {
-	return func() any {
-		input, err := decode(x.input)
-		if err != nil {
-			input = nil // it was checked by Start
-		}
-		const arn = "arn:aws:states:local:000000000000:"
-		o := newObject(
-			"Execution", newObject(
-				"Id", arn+"execution:"+x.machine.name+":"+x.name,
-				"Input", input,
-				"StartTime", timeText(timeOf(x.head.Started)),
-				"Name", x.name,
-				"RoleArn", "arn:aws:iam::000000000000:role/lethe",
-				"RedriveCount", number(0),
-			),
-			"StateMachine", newObject("Id", arn+"stateMachine:"+x.machine.name, "Name", x.machine.name),
-			"State", newObject("Name", f.state.name, "EnteredTime", timeText(f.entered), "RetryCount", number(int64(retries))),
-		)
-		if item == nil {
-			item = x.itemOf(f)
-		}
-		if item != nil {
-			o.set("Map", newObject("Item", item))
-		}
-		return o
-	}
-}
-
-// itemOf is the item of the innermost Map that a frame is an iteration of.
-func (x *execution) itemOf(f *frame) *object {
-	for ; f.parent != nil; f = f.parent {
-		if p := f.parent; p.state.kind == mapping {
-			if items := x.itemsOf(p); f.index < len(items) {
-				return newObject("Index", number(int64(f.index)), "Value", items[f.index])
-			}
-		}
-	}
-	return nil
-}
-
-func timeText(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }

@@ -1,6 +1,8 @@
 package asl
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"regexp"
 	"slices"
@@ -47,6 +49,9 @@ func Load(name string, definition []byte, substitutions map[string]string) (*Mac
 	if len(l.problems) > 0 {
 		return nil, kind.Say(kind.Invalid, name+": "+strings.Join(l.problems, "; "))
 	}
+	l.machine.text = encode(root.plain())
+	sum := sha256.Sum256(l.machine.text)
+	l.machine.id = hex.EncodeToString(sum[:8])
 	return l.machine, nil
 }
 

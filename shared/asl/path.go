@@ -55,7 +55,7 @@ func parsePath(text string) (*path, error) {
 		case jp.Nth:
 		case jp.Wildcard:
 			if _, ok := p.frags[max(i-1, 0)].(jp.Descent); ok && i < len(p.frags)-1 {
-				return nil, errors.New("only a path's last step may be ..*")
+				return nil, errors.New("a wildcard right behind .. may only stand last")
 			}
 			p.definite = false
 		case jp.Union:
@@ -72,7 +72,7 @@ func parsePath(text string) (*path, error) {
 			p.definite = false
 		case jp.Descent:
 			if i == len(p.frags)-1 {
-				return nil, errors.New("a path ends with ..")
+			return nil, errors.New("a path ends with two dots")
 			}
 			p.definite = false
 		case *jp.Filter:

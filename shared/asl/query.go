@@ -118,7 +118,7 @@ func (e *Engine) Where(ctx context.Context, machine, name string) ([]Position, e
 	if m == nil || !nameForm(name) {
 		return nil, nil
 	}
-	x, err := load(ctx, e.table, m, name)
+	x, err := e.load(ctx, m, name)
 	if kind.Of(err) == kind.NotFound {
 		return nil, nil
 	}

@@ -264,14 +264,48 @@ func TestTasksAtOnce(t *testing.T) {
 	}
 }
 
-// A definition can be replaced while executions of the old one run.
+// A definition can be replaced while executions of the old one run, as on AWS.
+func TestAnExecutionKeepsItsDefinition(t *testing.T) {
+	clock := newClock()
+	tbl := table.NewMemory(clock.Now)
+	first := machine(t, states(`"A":{"Type":"Wait","Seconds":60,"Next":"B"},"B":{"Type":"Task","Resource":"${F}","Next":"C"},"C":{"Type":"Pass","Result":"old","End":true}`))
+	second := machine(t, `{"StartAt":"A","States":{"A":{"Type":"Pass","Result":"new","End":true}}}`)
+	for _, c := range []struct {
+		name  string
+		tasks map[string]Task
+		want  string
+	}{
+		{"x", map[string]Task{"arn:f": echo}, `SUCCEEDED "old"  `},
+		{"y", nil, `FAILED  Internal {"errorMessage":"run a task: this release has none for the resource","errorType":"Internal"}`},
+	} {
+		h := run(t, tbl, clock, nil, first)
+		h.start(c.name, `1`)
+		h.idle()
+		h.end()
+		h = run(t, tbl, clock, c.tasks, second)
+		h.start(c.name+"2", `1`)
+		if got, want := string(h.settle(c.name+"2").Output), `"new"`; got != want {
+			t.Errorf("one started later: got %s, want %s", got, want)
+		}
+		x := h.settle(c.name)
+		if got := fmt.Sprintf("%s %s %s %s", x.Status, x.Output, x.Error, x.Cause); got != c.want {
+			t.Errorf("got %s, want %s", got, c.want)
+		}
+		h.end()
+	}
+}
+
 func TestAStateThatTheDefinitionNoLongerHas(t *testing.T) {
 	clock := newClock()
 	tbl := table.NewMemory(clock.Now)
-	h := run(t, tbl, clock, nil, machine(t, waitADay))
+	old := machine(t, waitADay)
+	h := run(t, tbl, clock, nil, old)
 	h.start("x", `1`)
 	h.idle()
 	h.end()
+	if err := tbl.Write(t.Context(), table.Delete(definitionKey("m", old.id), table.Cond{})); err != nil {
+		t.Fatal(err)
+	}
 	h = run(t, tbl, clock, nil, machine(t, `{"StartAt":"B","States":{"B":{"Type":"Succeed"}}}`))
 	x := h.settle("x")
 	if x.Status != Failed || x.Error != "States.Runtime" || !strings.Contains(x.Cause, "'A'") {
@@ -279,7 +313,7 @@ func TestAStateThatTheDefinitionNoLongerHas(t *testing.T) {
 	}
 }
 
-// waiting fills a table with executions that wait.
+// waitingExecutions fills a table with executions that wait.
 func waitingExecutions(t testing.TB, n int) (*table.Memory, *testClock, *Machine) {
 	clock := newClock()
 	tbl := table.NewMemory(clock.Now)

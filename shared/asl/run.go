@@ -186,7 +186,7 @@ func (en *entry) answer(x *execution, err error) {
 func (e *Engine) rounds(ctx context.Context, en *entry) error {
 	store := context.WithoutCancel(ctx)
 	if en.exec == nil {
-		x, err := load(store, e.table, en.machine, en.name)
+		x, err := e.load(store, en.machine, en.name)
 		if kind.Of(err) == kind.NotFound {
 			return nil
 		}
@@ -260,10 +260,17 @@ func (e *Engine) launch(en *entry, x *execution) {
 			continue
 		}
 		a.entry, a.work = en, e.tasks[a.resource]
+		if a.work == nil { // New knows only the definitions of today
+			a.work = noTask
+		}
 		a.ctx, a.cancel = context.WithCancel(e.ctx)
 		e.queue = append(e.queue, a)
 	}
 	e.dispatch()
+}
+
+func noTask(context.Context, json.RawMessage) (json.RawMessage, error) {
+	return nil, kind.E(kind.Internal, "run a task: this release has none for the resource")
 }
 
 // dispatch runs as many of the queued attempts as may run.

@@ -22,6 +22,10 @@ import (
 //	f#<path>     a frame; gone once the execution ended
 //	h#<event>    the history of one transaction, named by its last event
 //
+// The partition asl#machine#<name> holds each definition that an execution was
+// started with, named by its hash: an execution goes on with the definition it
+// began with, whatever was deployed since. It is never removed.
+//
 // The partition asl#open holds an item <machine>#<name> for each execution that
 // runs, with the time before which it has nothing to do.
 const (
@@ -57,6 +61,8 @@ type head struct {
 	Ended   int64  `json:"ended,omitempty"`
 	Error   string `json:"error,omitempty"`
 	Cause   string `json:"cause,omitempty"`
+	// Definition is the hash of the one the execution was started with.
+	Definition string `json:"definition"`
 }
 
 type open struct {
@@ -205,9 +211,65 @@ func queryFirst(ctx context.Context, t table.Table, q table.Query, f func(table.
 	}
 }
 
+func definitionKey(machine, id string) table.Key {
+	return table.Key{PK: "asl#machine#" + machine, SK: id}
+}
+
+// keep stores the definition of a machine, once in the life of the engine. One
+// too large for an item is not kept; its executions go on with what they find.
+func (e *Engine) keep(ctx context.Context, m *Machine) error {
+	e.mu.Lock()
+	known := e.kept[m.id] != nil
+	e.mu.Unlock()
+	if known {
+		return nil
+	}
+	item := table.Item{Key: definitionKey(m.name, m.id), Data: m.text}
+	if table.Size(item) <= table.MaxItem {
+		if err := e.table.Write(ctx, table.Put(item, table.Cond{})); err != nil {
+			return err
+		}
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.kept[m.id] = m
+	return nil
+}
+
+// kin returns the machine with the definition that an execution was started
+// with, or m if that cannot be had.
+func (e *Engine) kin(ctx context.Context, m *Machine, id string) (*Machine, error) {
+	if id == m.id {
+		return m, nil
+	}
+	e.mu.Lock()
+	old := e.kept[id]
+	e.mu.Unlock()
+	if old != nil {
+		return old, nil
+	}
+	item, err := e.table.Get(ctx, definitionKey(m.name, id))
+	if kind.Of(err) == kind.NotFound {
+		return m, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if old, err = Load(m.name, item.Data, nil); err != nil {
+		// It was loaded once, by a release that ran more.
+		e.log.Warn("an earlier definition is no longer run", "machine", m.name, "error", err)
+		return m, nil
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.kept[id] = old
+	return old, nil
+}
+
 // load reads an execution that runs as it was stored. Without one it returns
 // kind.NotFound; of one that has ended it returns the head alone, and no root.
-func load(ctx context.Context, t table.Table, m *Machine, name string) (*execution, error) {
+func (e *Engine) load(ctx context.Context, m *Machine, name string) (*execution, error) {
+	t := e.table
 	x := &execution{machine: m, name: name}
 	pk := partition(m.name, name)
 	items, err := t.GetMany(ctx, []table.Key{headKey(m.name, name), inputKey(m.name, name)})
@@ -236,6 +298,9 @@ func load(ctx context.Context, t table.Table, m *Machine, name string) (*executi
 	if x.head.Status != Running {
 		x.garbage = x.keysOf(records)
 		return x, nil
+	}
+	if x.machine, err = e.kin(ctx, m, x.head.Definition); err != nil {
+		return nil, kind.Wrap("read an execution's definition", err)
 	}
 	x.input = items[inputKey(m.name, name)].Data
 	if x.last, err = last(ctx, t, pk); err != nil {
