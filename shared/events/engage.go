@@ -3,7 +3,6 @@ package events
 import (
 	"bytes"
 	"context"
-	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -33,10 +32,8 @@ func (s *Store) Update(ctx context.Context, project string, batch []Update) (Rec
 		}
 	}
 	s.count(ctx, project, c.rows, c.subjects, int64(c.dropped))
-	for _, pk := range c.deleted {
-		if err := s.forget(ctx, project, pk); err != nil {
-			return Receipt{}, kind.Wrap("update profiles", err)
-		}
+	if err := s.forget(ctx, project, c.deleted...); err != nil {
+		return Receipt{}, kind.Wrap("update profiles", err)
 	}
 	return Receipt{Stored: len(batch) - c.dropped - len(c.refused), Dropped: c.dropped, Refused: c.refused}, nil
 }
@@ -297,25 +294,4 @@ func pack(swaps []swap) [][]swap {
 		bytes += size
 	}
 	return parts
-}
-
-// forget removes the item that tells that a partition has been counted, if there
-// is nothing else in it.
-func (s *Store) forget(ctx context.Context, project, pk string) error {
-	page, err := s.subjects.Query(ctx, table.Query{PK: pk, Limit: 2})
-	if err != nil {
-		return err
-	}
-	at := slices.IndexFunc(page.Items, func(i table.Item) bool { return i.SK == subjectSK })
-	if len(page.Items) != 1 || at != 0 {
-		return nil
-	}
-	err = s.subjects.Write(ctx, table.Delete(page.Items[0].Key, table.IfAt(page.Items[0].Version)))
-	if kind.Of(err) == kind.Conflict {
-		return nil
-	}
-	if err == nil {
-		s.count(ctx, project, 0, -1, 0)
-	}
-	return err
 }

@@ -2,7 +2,9 @@ package events
 
 import (
 	"context"
-	"slices"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"lethe/shared/dsr"
 	"lethe/shared/kind"
@@ -10,7 +12,8 @@ import (
 )
 
 // Erase implements dsr.Source. Of an edge it removes both items in one
-// transaction, also that in the partition of another id.
+// transaction, also that in the partition of another id. What a step removes from
+// many partitions goes in few writes, since most people have little.
 func (s *Store) Erase(ctx context.Context, scope dsr.Scope, cursor string) (dsr.Progress, error) {
 	at, err := readPlace(cursor, scope)
 	if err != nil {
@@ -18,30 +21,39 @@ func (s *Store) Erase(ctx context.Context, scope dsr.Scope, cursor string) (dsr.
 	}
 	progress := dsr.Progress{Cursor: cursor, Done: true}
 	rows := 0
+	r := removal{store: s, scope: scope, seen: map[table.Key]bool{}, left: map[string]bool{}}
 	err = s.walk(ctx, scope, at, func(p page) (bool, error) {
-		if err := s.erase(ctx, scope, p); err != nil {
+		if err := r.add(p); err != nil {
 			return false, err
-		}
-		if p.next == "" {
-			if err := s.forget(ctx, scope.Project, p.pk); err != nil {
-				return false, err
-			}
 		}
 		progress.Cursor = p.place.String()
 		rows += 1 + len(p.items)
 		progress.Done = rows < stepRows
 		return progress.Done, nil
 	})
+	if err == nil {
+		err = r.apply(ctx)
+	}
 	return progress, kind.Wrap("erase events", err)
 }
 
-// erase removes what is in scope from one page.
-func (s *Store) erase(ctx context.Context, scope dsr.Scope, p page) error {
-	var events, profile, edges []table.Op
-	ends := map[string]bool{} // partitions that lose an edge
-	var gone, profiles int64
+// A removal is what a step of Erase removes.
+type removal struct {
+	store  *Store
+	scope  dsr.Scope
+	events []table.Op
+	// swaps are profiles and edges, each of which goes whole or not at all.
+	swaps []swap
+	seen  map[table.Key]bool // items of edges in swaps
+	left  map[string]bool    // partitions that may be empty afterwards
+	rows  int64
+}
+
+// add notes what is in scope of one page.
+func (r *removal) add(p page) error {
+	profile := swap{pk: p.pk}
 	for _, item := range p.items {
-		w, h, in, err := s.examine(scope, item)
+		w, h, in, err := r.store.examine(r.scope, item)
 		if err != nil {
 			return err
 		}
@@ -50,59 +62,128 @@ func (s *Store) erase(ctx context.Context, scope dsr.Scope, p page) error {
 		}
 		switch w {
 		case anEvent:
-			events = append(events, table.Delete(item.Key, table.Cond{}))
+			r.events = append(r.events, table.Delete(item.Key, table.Cond{}))
 			if !h.isPiece() {
-				gone++
+				r.rows++
 			}
 		case aProfile:
-			profile = append(profile, table.Delete(item.Key, table.IfAt(item.Version)))
+			profile.ops = append(profile.ops, table.Delete(item.Key, table.IfAt(item.Version)))
 			if !h.isPiece() {
-				profiles++
+				profile.rows++
 			}
 		case anEdge:
-			_, end, err := readEdge(h.body)
-			if err != nil {
+			if err := r.addEdge(p, item, h); err != nil {
 				return err
 			}
-			id := scope.Clusters[p.cluster].IDs[p.id]
-			ends[subjectPK(scope.Project, end)] = true
-			edges = append(edges, table.Delete(item.Key, table.IfAt(item.Version)), table.Delete(mirror(scope.Project, item.SK, id, end), table.Cond{}))
 		}
 	}
-	if len(events) > 0 {
-		if err := s.subjects.WriteMany(ctx, events); err != nil {
-			return err
-		}
+	if len(profile.ops) > 0 {
+		r.swaps = append(r.swaps, profile)
 	}
-	if len(profile) > 0 {
-		done, err := s.unlessChanged(ctx, profile)
-		if err != nil {
-			return err
-		}
-		if done {
-			gone += profiles
-		}
+	if p.next == "" {
+		r.left[p.pk] = true
 	}
-	for some := range slices.Chunk(edges, table.MaxOps) {
-		if _, err := s.unlessChanged(ctx, some); err != nil {
-			return err
-		}
-	}
-	for pk := range ends {
-		if err := s.forget(ctx, scope.Project, pk); err != nil {
-			return err
-		}
-	}
-	s.count(ctx, scope.Project, -gone, 0, 0)
 	return nil
 }
 
-// unlessChanged removes items if all are as they were read. What somebody wrote
-// meanwhile is either new and not in scope, or the next look finds it.
-func (s *Store) unlessChanged(ctx context.Context, ops []table.Op) (done bool, err error) {
-	err = s.subjects.Write(ctx, ops...)
-	if kind.Of(err) == kind.Conflict {
-		return false, nil
+// addEdge notes both items of an edge, once, though both ends may be in scope.
+func (r *removal) addEdge(p page, item table.Item, h head) error {
+	_, end, err := readEdge(h.body)
+	if err != nil {
+		return err
 	}
-	return err == nil, err
+	id := r.scope.Clusters[p.cluster].IDs[p.id]
+	other := mirror(r.scope.Project, item.SK, id, end)
+	r.left[other.PK] = true
+	if r.seen[item.Key] {
+		return nil
+	}
+	r.seen[item.Key], r.seen[other] = true, true
+	r.swaps = append(r.swaps, swap{pk: p.pk, ops: []table.Op{table.Delete(item.Key, table.IfAt(item.Version)), table.Delete(other, table.Cond{})}})
+	return nil
+}
+
+// apply removes everything. What somebody changed since it was read stays: it is
+// either new and not in scope, or the next look finds it.
+func (r *removal) apply(ctx context.Context) error {
+	s := r.store
+	if len(r.events) > 0 {
+		if err := s.subjects.WriteMany(ctx, r.events); err != nil {
+			return err
+		}
+	}
+	rows, err := s.remove(ctx, r.swaps)
+	if err != nil {
+		return err
+	}
+	s.count(ctx, r.scope.Project, -r.rows-rows, 0, 0)
+	left := make([]string, 0, len(r.left))
+	for pk := range r.left {
+		left = append(left, pk)
+	}
+	return s.forget(ctx, r.scope.Project, left...)
+}
+
+// forget removes, from partitions that hold nothing else, the item that tells
+// that they have been counted.
+func (s *Store) forget(ctx context.Context, project string, partitions ...string) error {
+	var mu sync.Mutex
+	var markers []swap
+	group, gctx := errgroup.WithContext(ctx)
+	group.SetLimit(ahead)
+	for _, pk := range partitions {
+		group.Go(func() error {
+			page, err := s.subjects.Query(gctx, table.Query{PK: pk, Limit: 2})
+			if err != nil || len(page.Items) != 1 || page.Items[0].SK != subjectSK {
+				return err
+			}
+			marker := page.Items[0]
+			mu.Lock()
+			defer mu.Unlock()
+			markers = append(markers, swap{pk: pk, ops: []table.Op{table.Delete(marker.Key, table.IfAt(marker.Version))}, rows: 1})
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	gone, err := s.remove(ctx, markers)
+	s.count(ctx, project, 0, -gone, 0)
+	return err
+}
+
+// remove applies swaps, many to a transaction, each only if its items are as they
+// were read, and returns the rows of those that were applied.
+func (s *Store) remove(ctx context.Context, swaps []swap) (rows int64, err error) {
+	for _, part := range pack(swaps) {
+		err := s.removeTogether(ctx, part)
+		if kind.Of(err) == kind.Conflict && len(part) > 1 {
+			// One stands in the way of the others: each by itself.
+			for _, sw := range part {
+				n, err := s.remove(ctx, []swap{sw})
+				if err != nil {
+					return rows, err
+				}
+				rows += n
+			}
+			continue
+		}
+		if err != nil && kind.Of(err) != kind.Conflict {
+			return rows, err
+		}
+		if err == nil {
+			for _, sw := range part {
+				rows += sw.rows
+			}
+		}
+	}
+	return rows, nil
+}
+
+func (s *Store) removeTogether(ctx context.Context, part []swap) error {
+	var ops []table.Op
+	for _, sw := range part {
+		ops = append(ops, sw.ops...)
+	}
+	return s.subjects.Write(ctx, ops...)
 }

@@ -13,7 +13,9 @@ import (
 
 const (
 	// stepRows is about how many items a step of Find or Erase goes through.
-	stepRows = 1000
+	stepRows = 4000
+	// pageRows is the most items of a page.
+	pageRows = 1000
 	// ahead is how many partitions are being read at once.
 	ahead = 8
 )
@@ -83,7 +85,7 @@ func (p place) behind(scope dsr.Scope) place {
 }
 
 func (s *Store) page(ctx context.Context, p page, q table.Query) page {
-	q.Limit = stepRows
+	q.Limit = pageRows
 	got, err := s.subjects.Query(ctx, q)
 	p.items, p.next, p.err = got.Items, got.Next, err
 	if n := len(got.Items); n > 0 {
