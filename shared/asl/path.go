@@ -72,7 +72,7 @@ func parsePath(text string) (*path, error) {
 			p.definite = false
 		case jp.Descent:
 			if i == len(p.frags)-1 {
-			return nil, errors.New("a path ends with two dots")
+				return nil, errors.New("a path ends with two dots")
 			}
 			p.definite = false
 		case *jp.Filter:
