@@ -121,17 +121,21 @@ func (in *ingestion) track(a *answer, r *http.Request) error {
 	return in.storeEvents(a, r, sent, nil, events.Rules{Sender: in.store.Sender(address(r.RemoteAddr))})
 }
 
+// imports knows who sends before it reads the body, unless the key stands in it.
 func (in *ingestion) imports(a *answer, r *http.Request) error {
-	if r.Method == http.MethodPost {
-		a.strict = true // until the body shows a library's form
-	}
-	sent, err := in.read(a, r)
-	if err != nil {
+	a.strict = r.Method == http.MethodPost // until the body shows a library's form
+	project, err := in.importer(r)
+	if err != nil && kind.Of(err) != kind.NotFound {
 		return err
 	}
-	project, err := in.importer(r, sent)
+	sent, readErr := in.read(a, r)
+	if readErr != nil {
+		return readErr
+	}
 	if err != nil {
-		return err
+		if project, err = in.byKey(r, sent.params.Get("api_key")); err != nil {
+			return err
+		}
 	}
 	rules := events.Rules{Import: true, Strict: sent.flag("strict")}
 	if sent.library {

@@ -7,10 +7,12 @@ import (
 	"lethe/shared/kind"
 )
 
-// importer tells into which project a request to /import goes: that of an API
-// secret or a project token as the user of Basic or as api_key, or the one named
-// by project_id for a service account.
-func (in *ingestion) importer(r *http.Request, sent *body) (account.Project, error) {
+// importer tells into which project a request to /import goes, from its header
+// and query: that of an API secret or a project token as the user of Basic or as
+// api_key, or the one named by project_id for a service account. It returns
+// kind.NotFound where neither says anything.
+func (in *ingestion) importer(r *http.Request) (account.Project, error) {
+	query := r.URL.Query()
 	name, secret, ok := r.BasicAuth()
 	switch {
 	case ok && secret != "":
@@ -18,7 +20,7 @@ func (in *ingestion) importer(r *http.Request, sent *body) (account.Project, err
 		if err != nil {
 			return account.Project{}, err
 		}
-		id := sent.params.Get("project_id")
+		id := query.Get("project_id")
 		if id == "" {
 			return account.Project{}, kind.Say(kind.Invalid, "A service account has to name the project: ?project_id=…")
 		}
@@ -27,10 +29,13 @@ func (in *ingestion) importer(r *http.Request, sent *body) (account.Project, err
 		return in.byKey(r, name)
 	case r.Header.Get("Authorization") != "":
 		return account.Project{}, invalidCredentials()
+	case query.Has("api_key"):
+		return in.byKey(r, query.Get("api_key"))
 	}
-	return in.byKey(r, sent.params.Get("api_key"))
+	return account.Project{}, kind.E(kind.NotFound, "find the importer")
 }
 
+// byKey finds the project of an API secret or a project token.
 func (in *ingestion) byKey(r *http.Request, key string) (account.Project, error) {
 	if key == "" {
 		return account.Project{}, invalidCredentials()

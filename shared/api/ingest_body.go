@@ -97,9 +97,7 @@ func readSent(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 		return nil, kind.Say(kind.Invalid, "The Content-Encoding is not known. Send gzip, or nothing.")
 	}
 	var sent bytes.Buffer
-	if n := r.ContentLength; n > 0 && n <= maxSent {
-		sent.Grow(int(n) + bytes.MinRead)
-	}
+	sent.Grow(int(min(max(r.ContentLength, 0), 1<<20)) + bytes.MinRead) // a length may be a lie
 	if _, err := sent.ReadFrom(from); err != nil {
 		return nil, readError(err, tooLarge)
 	}

@@ -243,6 +243,7 @@ func TestWhoMayImport(t *testing.T) {
 		{"service account with another secret", "/import?strict=1&project_id=" + in.ProjectID, basic(in.ServiceAccount, "x"), 401},
 		{"another secret", "/import?strict=1", basic("x", ""), 401},
 		{"nothing", "/import?strict=1", "", 401},
+		{"another api_key", "/import?strict=1&api_key=x", "", 401},
 		{"a GDPR token", "/import?strict=1", "Bearer " + in.GDPRToken, 401},
 		{"a GDPR token as the user", "/import?strict=1", basic(in.GDPRToken, ""), 401},
 	} {
@@ -279,6 +280,7 @@ func TestAnswersOfImport(t *testing.T) {
 		{"broken JSON", "POST", "/import", "[", auth, 400, `{"code":400,"error":"The body is not valid JSON.","status":"Bad Request","num_records_imported":0,"failed_records":[]}`},
 		{"a library's form", "POST", "/import", "data=" + url.QueryEscape(in.event("g")), append([]string{"Content-Type", form}, auth...), 200, "1"},
 		{"a library's form, verbose", "POST", "/import", "data=" + url.QueryEscape(in.event("g")) + "&verbose=1", append([]string{"Content-Type", form}, auth...), 200, `{"status":1,"error":null}`},
+		{"a library's key in its form", "POST", "/import", "verbose=1&api_key=" + in.APISecret + "&data=" + url.QueryEscape(in.event("g")), []string{"Content-Type", form}, 200, `{"status":1,"error":null}`},
 		{"a library's GET", "GET", "/import?api_key=" + in.APISecret + "&data=" + base64.StdEncoding.EncodeToString([]byte(in.event("h"))), "", nil, 200, "1"},
 		{"a library's wrong key", "GET", "/import?api_key=x&data=e30=", "", nil, 401, ""},
 		{"too large", "POST", "/import", strings.Repeat(" ", 31<<20), auth, 413, ""},

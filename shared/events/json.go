@@ -183,7 +183,7 @@ func appendMember(b, quoted, value []byte) []byte {
 
 // appendCompact appends a value without white space between its parts.
 func appendCompact(b, value []byte) []byte {
-	if len(value) == 0 || value[0] != '{' && value[0] != '[' || bytes.IndexAny(value, " \n\t\r") < 0 {
+	if len(value) == 0 || value[0] != '{' && value[0] != '[' || !bytes.ContainsAny(value, " \n\t\r") {
 		return append(b, value...)
 	}
 	out := bytes.NewBuffer(b)
