@@ -97,7 +97,7 @@ func environment(address string) []string {
 		"AWS_REGION=" + cloudtest.Region, "AWS_ACCESS_KEY_ID=local", "AWS_SECRET_ACCESS_KEY=local", "AWS_ENDPOINT_URL=" + address,
 		"LETHE_CONTROL_TABLE=" + controlTable, "LETHE_SUBJECTS_TABLE=" + subjectsTable, "LETHE_BUCKET=" + bucket,
 		"LETHE_EXPORT_MACHINE=" + machineARN("export"), "LETHE_DELETION_MACHINE=" + machineARN("deletion"),
-		"LETHE_KEYS=" + keysPath, "LETHE_CANCEL_WINDOW=1s",
+		"LETHE_KEYS=" + keysPath, "LETHE_CANCEL_WINDOW=3s",
 	}
 }
 
@@ -329,4 +329,15 @@ func (d *deployment) logs() string {
 		fmt.Fprintf(&all, "---- %s\n%s", name, f.Log())
 	}
 	return all.String()
+}
+
+// troubles is logs without what tells of nothing unusual.
+func (d *deployment) troubles() string {
+	var some strings.Builder
+	for line := range strings.Lines(d.logs()) {
+		if !strings.Contains(line, `"level":"INFO"`) {
+			some.WriteString(line)
+		}
+	}
+	return some.String()
 }

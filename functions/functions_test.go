@@ -13,6 +13,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
 )
 
 func TestFunctionsBuildForLambda(t *testing.T) {
@@ -43,57 +46,125 @@ func TestFunctionsBuildForLambda(t *testing.T) {
 const (
 	retrievals = "/api/app/data-retrievals/v3.0/"
 	deletions  = "/api/app/data-deletions/v3.0/"
+	requests   = "/api/app/requests/"
 )
 
-func TestARequestRunsThroughTheFunctions(t *testing.T) {
+// TestRequestsRunThroughTheFunctions is one test, because a deployment takes a
+// while to make, and because at its end it has seen everything that a role is for.
+func TestRequestsRunThroughTheFunctions(t *testing.T) {
 	d := deploy(t)
-	basic := "Basic " + base64.StdEncoding.EncodeToString([]byte(d.APISecret+":"))
-	token := "?token=" + d.ProjectToken
-	bearer := "Bearer " + d.GDPRToken
-
-	now := time.Now().Add(-time.Hour).Unix()
-	out := d.call(t, "ingest", http.MethodPost, "/import?strict=1", basic, fmt.Sprintf(
-		`[{"event":"Bought","properties":{"distinct_id":"amelie","time":%d,"$insert_id":"a1","thing":"a lamp"}},
-		  {"event":"Bought","properties":{"distinct_id":"bruno","time":%d,"$insert_id":"b1","thing":"a chair"}}]`, now, now))
-	if out.StatusCode != http.StatusOK {
-		t.Fatalf("import: %d %s", out.StatusCode, out.Body)
-	}
-
-	task := d.submit(t, retrievals+token, bearer, `{"distinct_ids":["amelie","nobody-of-that-name"]}`)
-	status := d.wait(t, retrievals+task+"/"+token, bearer)
-	text := download(t, status["result"].(string))
-	if !strings.Contains(text, "a lamp") || strings.Contains(text, "a chair") {
-		t.Errorf("the archive does not hold what is amelie's and only that")
-	}
-
-	task = d.submit(t, deletions+token, bearer, `{"distinct_ids":["amelie"]}`)
-	d.wait(t, deletions+task+"/"+token, bearer)
-	task = d.submit(t, retrievals+token, bearer, `{"distinct_ids":["amelie","bruno"]}`)
-	text = download(t, d.wait(t, retrievals+task+"/"+token, bearer)["result"].(string))
-	if strings.Contains(text, "a lamp") || !strings.Contains(text, "a chair") {
-		t.Errorf("after the deletion the archive holds what was erased, or not what was kept")
-	}
-
-	answer, err := d.running["sweep"].Invoke(t.Context(), []byte(`{}`))
-	if err != nil || answer.Failed {
-		t.Errorf("sweep: %s, %v", answer.Body, err)
-	}
-	for _, secret := range []string{"amelie", "bruno", "nobody-of-that-name", "a lamp", d.GDPRToken, d.APISecret} {
+	d.ingest(t)
+	d.exportAndErase(t)
+	d.cancel(t)
+	d.recover(t)
+	for _, secret := range []string{"amelie", "bruno", "chloe", "nobody-of-that-name", "a lamp", d.GDPRToken, d.APISecret, d.ServiceSecret} {
 		if strings.Contains(d.logs(), secret) {
 			t.Errorf("the logs of the functions hold %q", secret)
 		}
 	}
 	d.checkPolicies(t)
 	if t.Failed() {
-		t.Log(d.logs())
+		t.Log(d.troubles())
 	}
 }
 
+func (d *deployment) ingest(t *testing.T) {
+	t.Helper()
+	now := time.Now().Add(-time.Hour).Unix()
+	for _, c := range []struct{ target, authorization, body string }{
+		{"/import?strict=1", basic(d.APISecret, ""), fmt.Sprintf(
+			`[{"event":"Bought","properties":{"distinct_id":"amelie","time":%d,"$insert_id":"a1","thing":"a lamp"}}]`, now)},
+		{"/import?strict=1&project_id=" + d.ProjectID, basic(d.ServiceAccount, d.ServiceSecret), fmt.Sprintf(
+			`[{"event":"Bought","properties":{"distinct_id":"bruno","time":%d,"$insert_id":"b1","thing":"a chair"}}]`, now)},
+		{"/engage?verbose=1", "", `[{"$token":"` + d.ProjectToken + `","$distinct_id":"chloe","$set":{"plan":"free"}}]`},
+		{"/engage?verbose=1", "", `[{"$token":"` + d.ProjectToken + `","$distinct_id":"chloe","$delete":""}]`},
+	} {
+		if out := d.call(t, "ingest", http.MethodPost, c.target, c.authorization, c.body); out.StatusCode != http.StatusOK {
+			t.Fatalf("%s: %d %s", c.target, out.StatusCode, out.Body)
+		}
+	}
+}
+
+func basic(name, secret string) string {
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(name+":"+secret))
+}
+
+func (d *deployment) exportAndErase(t *testing.T) {
+	t.Helper()
+	first := d.submit(t, retrievals, `{"distinct_ids":["amelie","nobody-of-that-name"]}`)
+	text := download(t, d.wait(t, retrievals, first, "SUCCESS")["result"].(string))
+	if !strings.Contains(text, "a lamp") || strings.Contains(text, "a chair") {
+		t.Error("the archive does not hold what is amelie's and only that")
+	}
+
+	task := d.submit(t, deletions, `{"distinct_ids":["amelie"]}`)
+	d.wait(t, deletions, task, "SUCCESS")
+	if out := d.api(t, http.MethodGet, requests+task+"/certificate", ""); out.StatusCode != http.StatusOK {
+		t.Errorf("certificate: %d %s", out.StatusCode, out.Body)
+	}
+	if link := d.wait(t, retrievals, first, "SUCCESS")["result"]; link != "" {
+		t.Errorf("the archive of before is still handed out")
+	}
+	task = d.submit(t, retrievals, `{"distinct_ids":["amelie","bruno"]}`)
+	text = download(t, d.wait(t, retrievals, task, "SUCCESS")["result"].(string))
+	if strings.Contains(text, "a lamp") || !strings.Contains(text, "a chair") {
+		t.Error("after the deletion the archive holds what was erased, or not what was kept")
+	}
+}
+
+func (d *deployment) cancel(t *testing.T) {
+	t.Helper()
+	task := d.submit(t, deletions, `{"distinct_ids":["bruno"]}`)
+	if out := d.api(t, http.MethodDelete, deletions+task, ""); out.StatusCode != http.StatusNoContent {
+		t.Errorf("cancel: %d %s", out.StatusCode, out.Body)
+	}
+	d.wait(t, deletions, task, "REVOKED")
+}
+
+// recover lets Sweep find an execution that died, and one that never started.
+func (d *deployment) recover(t *testing.T) {
+	t.Helper()
+	task := d.submit(t, deletions, `{"distinct_ids":["bruno"]}`)
+	execution := strings.Replace(machineARN("deletion"), ":stateMachine:", ":execution:", 1) + ":" + task + "-1"
+	if _, err := sfn.NewFromConfig(d.config).StopExecution(t.Context(), &sfn.StopExecutionInput{ExecutionArn: &execution}); err != nil {
+		t.Fatal(err)
+	}
+	d.sweepUntil(t, deletions, task, "FAILURE")
+
+	d.recorders["api"].refuse("states:StartExecution")
+	if out := d.api(t, http.MethodPost, requests+task+"/rerun", ""); out.StatusCode != http.StatusOK {
+		t.Errorf("rerun: %d %s", out.StatusCode, out.Body)
+	}
+	d.wait(t, deletions, task, "PENDING")
+	d.sweepUntil(t, deletions, task, "SUCCESS")
+
+	d.recorders["api"].refuse("states:StartExecution")
+	task = d.submit(t, retrievals, `{"distinct_ids":["amelie"]}`)
+	d.sweepUntil(t, retrievals, task, "FAILURE") // nothing is left of her
+}
+
+// sweepUntil plays the schedule of Sweep until a request has that status.
+func (d *deployment) sweepUntil(t *testing.T, collection, task, want string) {
+	t.Helper()
+	d.waitWhile(t, collection, task, want, func() {
+		answer, err := d.running["sweep"].Invoke(t.Context(), []byte(`{}`))
+		if err != nil || answer.Failed {
+			t.Errorf("sweep: %s, %v", answer.Body, err)
+		}
+	})
+}
+
+// api calls a path of the project's as its owner.
+func (d *deployment) api(t *testing.T, method, path, body string) events.APIGatewayV2HTTPResponse {
+	t.Helper()
+	return d.call(t, "api", method, path+"?token="+d.ProjectToken, "Bearer "+d.GDPRToken, body)
+}
+
 // submit makes a request and returns its task.
-func (d *deployment) submit(t *testing.T, target, authorization, body string) string {
+func (d *deployment) submit(t *testing.T, collection, body string) string {
 	t.Helper()
 	for range 30 {
-		out := d.call(t, "api", http.MethodPost, target, authorization, body)
+		out := d.api(t, http.MethodPost, collection, body)
 		if out.StatusCode == http.StatusTooManyRequests {
 			time.Sleep(time.Second)
 			continue
@@ -104,7 +175,7 @@ func (d *deployment) submit(t *testing.T, target, authorization, body string) st
 			} `json:"results"`
 		}
 		if err := json.Unmarshal([]byte(out.Body), &created); err != nil || out.StatusCode != http.StatusCreated {
-			t.Fatalf("create: %d %s\n%s", out.StatusCode, out.Body, d.logs())
+			t.Fatalf("create: %d %s\n%s", out.StatusCode, out.Body, d.troubles())
 		}
 		return created.Results.Task
 	}
@@ -112,25 +183,31 @@ func (d *deployment) submit(t *testing.T, target, authorization, body string) st
 	return ""
 }
 
-// wait returns the status of a request once it is SUCCESS.
-func (d *deployment) wait(t *testing.T, target, authorization string) map[string]any {
+// wait returns the status of a request once it is the one that is wanted.
+func (d *deployment) wait(t *testing.T, collection, task, want string) map[string]any {
+	t.Helper()
+	return d.waitWhile(t, collection, task, want, func() {})
+}
+
+func (d *deployment) waitWhile(t *testing.T, collection, task, want string, meanwhile func()) map[string]any {
 	t.Helper()
 	var last string
 	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
-		out := d.call(t, "api", http.MethodGet, target, authorization, "")
+		meanwhile()
+		out := d.api(t, http.MethodGet, collection+task+"/", "")
 		var s struct{ Results map[string]any }
 		if err := json.Unmarshal([]byte(out.Body), &s); err != nil {
 			t.Fatalf("status: %d %s", out.StatusCode, out.Body)
 		}
 		last, _ = s.Results["status"].(string)
 		switch last {
-		case "SUCCESS":
+		case want:
 			return s.Results
-		case "FAILURE", "REVOKED", "NOT_FOUND":
-			t.Fatalf("the request ended %s\n%s", last, d.logs())
+		case "SUCCESS", "FAILURE", "REVOKED", "NOT_FOUND":
+			t.Fatalf("the request ended %s, want %s\n%s", last, want, d.troubles())
 		}
 	}
-	t.Fatalf("the request is still %s\n%s", last, d.logs())
+	t.Fatalf("the request is still %s, want %s\n%s", last, want, d.troubles())
 	return nil
 }
 
