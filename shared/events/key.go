@@ -29,6 +29,9 @@ const (
 	subjectSK   = "subject"
 	tombstoneSK = "tombstone"
 
+	// maxProject is the most bytes of the name of a project.
+	maxProject = 20
+
 	rowsCounter     = "rows"
 	subjectsCounter = "subjects"
 	droppedCounter  = "dropped"

@@ -80,8 +80,9 @@ func TestDeleteTakesThatProfileOnly(t *testing.T) {
 	}
 }
 
-func TestNoUpdateIsLost(t *testing.T) {
-	s := newShop(t)
+func TestNoUpdateIsLost(t *testing.T) { eachHome(t, testNoUpdateIsLost) }
+
+func testNoUpdateIsLost(t *testing.T, s *shop) {
 	const writers, each = 20, 10
 	var wg sync.WaitGroup
 	for range writers {
@@ -113,8 +114,9 @@ func TestNoUpdateIsLost(t *testing.T) {
 	}
 }
 
-func TestLargeProfiles(t *testing.T) {
-	s := newShop(t)
+func TestLargeProfiles(t *testing.T) { eachHome(t, testLargeProfiles) }
+
+func testLargeProfiles(t *testing.T, s *shop) {
 	r := rand.New(rand.NewPCG(1, 1))
 	var noise strings.Builder
 	for range 90_000 {
@@ -187,6 +189,7 @@ func TestFaultsOfUpdates(t *testing.T) {
 		{"too large", `{"$distinct_id":"ann","$set":{"a":"` + strings.Repeat("x", 1<<20) + `"}}`, false, ""},
 		{"no group key", `{"$group_id":"Acme","$set":{"a":1}}`, true, "$group_key"},
 		{"no group id", `{"$group_key":"company","$set":{"a":1}}`, true, "$group_id"},
+		{"names that are too long together", `{"$group_key":"` + strings.Repeat("😀", 255) + `","$group_id":"` + strings.Repeat("😀", 255) + `","$set":{"a":1}}`, true, "$group_id"},
 		{"a person for a group", `{"$distinct_id":"ann","$set":{"a":1}}`, true, "$group_key"},
 	} {
 		_, err := events.ParseUpdate([]byte(c.raw), c.group)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -14,6 +15,7 @@ import (
 	"lethe/shared/dsr"
 	"lethe/shared/events"
 	"lethe/shared/kind"
+	"lethe/shared/local"
 	"lethe/shared/table"
 )
 
@@ -26,14 +28,37 @@ var noon = time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
 type shop struct {
 	*events.Store
 	t     *testing.T
-	table *table.Memory
+	table table.Table
 	mu    sync.Mutex
 	now   time.Time
 }
 
 func newShop(t *testing.T) *shop {
+	return openShop(t, func(now func() time.Time) table.Table { return table.NewMemory(now) })
+}
+
+// eachHome runs a test over the table in memory and over that on a disk.
+func eachHome(t *testing.T, run func(t *testing.T, s *shop)) {
+	t.Run("memory", func(t *testing.T) { run(t, newShop(t)) })
+	t.Run("disk", func(t *testing.T) {
+		run(t, openShop(t, func(now func() time.Time) table.Table {
+			db, err := local.OpenDB(filepath.Join(t.TempDir(), "lethe.db"), now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() {
+				if err := db.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+			return db.Table("subjects")
+		}))
+	})
+}
+
+func openShop(t *testing.T, open func(now func() time.Time) table.Table) *shop {
 	s := &shop{t: t, now: noon}
-	s.table = table.NewMemory(s.clock)
+	s.table = open(s.clock)
 	s.Store = events.New(s.table, kind.Keyring{{Version: 1, Secret: []byte("a key for tests")}}, s.clock)
 	return s
 }

@@ -199,8 +199,9 @@ func TestEventsWithoutInsertID(t *testing.T) {
 	}
 }
 
-func TestLateDataStaysOut(t *testing.T) {
-	s := newShop(t)
+func TestLateDataStaysOut(t *testing.T) { eachHome(t, testLateDataStaysOut) }
+
+func testLateDataStaysOut(t *testing.T, s *shop) {
 	s.event(seen("ann", "a", 0), seen("bob", "a", 0))
 	s.update(`{"$distinct_id":"ann","$set":{"mail":"ann@example.com"}}`)
 	cutoff := s.clock()
@@ -303,8 +304,9 @@ func TestFenceWaitsForCallsUnderWay(t *testing.T) {
 	}
 }
 
-func TestLargeEvents(t *testing.T) {
-	s := newShop(t)
+func TestLargeEvents(t *testing.T) { eachHome(t, testLargeEvents) }
+
+func testLargeEvents(t *testing.T, s *shop) {
 	noise := func(n int) string {
 		b := make([]byte, n)
 		r := rand.New(rand.NewPCG(1, 1))

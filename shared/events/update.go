@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"lethe/shared/kind"
+	"lethe/shared/table"
 )
 
 // An Update is one change of a profile as a client sent it. ParseUpdate makes it.
@@ -119,6 +120,9 @@ func (u *Update) parseGroup(key, id []byte) *Fault {
 		} else {
 			u.Group.ID = kind.Subject(s)
 		}
+	}
+	if len(groupPK("", u.Group)) > table.MaxPK-maxProject {
+		return fault("$group_id", "must not be that long together with $group_key")
 	}
 	return nil
 }
