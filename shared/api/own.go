@@ -26,7 +26,7 @@ func (e *edge) detail(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.ok(http.StatusOK, d)
+	return c.ok(http.StatusOK, detailOf(d))
 }
 
 // certificate answers a deletion's certificate, as the file it is.

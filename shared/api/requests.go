@@ -24,7 +24,7 @@ func (e *edge) create(t dsr.Type) func(*call) error {
 		if err != nil {
 			return err
 		}
-		sub.Project, sub.Type, sub.By = c.project.ID, t, c.by()
+		sub.Project, sub.ProjectName, sub.Type, sub.By = c.project.ID, c.project.Name, t, c.by()
 		// The type counts as part of the body, or a deletion under the key of an
 		// export would be answered with the export.
 		sub.IdempotencyKey, sub.Digest = key, sha256.Sum256(append([]byte(t+"\n"), body...))

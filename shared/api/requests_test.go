@@ -306,12 +306,12 @@ func TestRerunConfirmExtension(t *testing.T) {
 	w.want(w.do("POST", w.at(own+"/extension"), ``), http.StatusBadRequest, "empty")
 	w.want(w.do("POST", w.at(own+"/extension"), `{}`), http.StatusBadRequest, "reason")
 	w.want(w.do("POST", w.at(own+"/extension"), `{"reason":3}`), http.StatusBadRequest, "reason")
-	before := w.do("GET", w.at(requests+"/"+task), "").results()["due"]
+	before := w.do("GET", w.at(requests+"/"+task), "").results()["date_due"]
 	a := w.want(w.do("POST", w.at(own+"/extension"), `{"reason":"many requests of one person"}`), http.StatusOK, "")
 	if got := a.results()["task_id"]; got != task {
 		t.Errorf("the extension answers task %v, want %s", got, task)
 	}
-	if after := w.do("GET", w.at(requests+"/"+task), "").results()["due"]; after == before {
+	if after := w.do("GET", w.at(requests+"/"+task), "").results()["date_due"]; after == before {
 		t.Errorf("due %v before and after the extension", after)
 	}
 	w.want(w.do("POST", w.at(own+"/extension"), `{"reason":"again"}`), http.StatusMethodNotAllowed, "once")

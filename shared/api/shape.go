@@ -50,6 +50,55 @@ func listedOf(r dsr.Request) listed {
 	}
 }
 
+// detail is all there is to tell of one request.
+type detail struct {
+	listed
+	ExtensionReason string        `json:"extension_reason,omitempty"`
+	CancelUntil     string        `json:"cancel_until,omitempty"` // of a deletion
+	Snapshot        string        `json:"snapshot,omitempty"`     // of an export
+	Cutoff          string        `json:"cutoff,omitempty"`       // of a deletion that has begun
+	Preview         *dsr.Tally    `json:"preview,omitempty"`      // what a deletion would erase
+	Found           *dsr.Tally    `json:"found,omitempty"`        // what was exported or erased
+	Withdrawn       bool          `json:"withdrawn,omitempty"`
+	WithdrawnBy     string        `json:"withdrawn_by,omitempty"`
+	ArchiveBytes    int64         `json:"archive_bytes,omitempty"`
+	ArchiveManifest string        `json:"archive_manifest_sha256,omitempty"`
+	Timeline        []change      `json:"timeline"`
+	Findings        []dsr.Finding `json:"findings"`
+}
+
+type change struct {
+	Status dsr.Status `json:"status"`
+	Date   string     `json:"date"`
+}
+
+func detailOf(d dsr.Detail) detail {
+	out := detail{
+		listed: listedOf(d.Request), ExtensionReason: d.Extension, CancelUntil: date(d.Window),
+		Withdrawn: d.Withdrawn, WithdrawnBy: d.WithdrawnBy, ArchiveBytes: d.ArchiveSize, ArchiveManifest: d.Manifest,
+		Findings: d.Findings,
+	}
+	if d.Type == dsr.Export {
+		out.Snapshot = date(d.Limit)
+	} else {
+		out.Cutoff = date(d.Limit)
+		out.Preview = tally(d.Planned)
+	}
+	out.Found = tally(d.Before)
+	for _, c := range d.Timeline {
+		out.Timeline = append(out.Timeline, change{Status: c.Status, Date: date(c.Time)})
+	}
+	return out
+}
+
+// tally is t, or nothing where nothing was found, or looked for yet.
+func tally(t dsr.Tally) *dsr.Tally {
+	if t == (dsr.Tally{}) {
+		return nil
+	}
+	return &t
+}
+
 // notFound is the status of a request that is unknown or another project's. It
 // comes with 200, since a poller that gets 404 asks for ever.
 const notFound dsr.Status = "NOT_FOUND"

@@ -73,7 +73,7 @@ func (s *Service) finishDeletion(ctx context.Context, r Request, version table.V
 			return kind.Wrap("wipe what was erased", err)
 		}
 	}
-	r.Before, r.After, r.Finished = before, Tally{}, s.now()
+	r.Before, r.Finished = before, s.now()
 	if err := s.certify(ctx, r, withdrawn); err != nil {
 		return err
 	}

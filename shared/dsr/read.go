@@ -169,7 +169,7 @@ func (s *Service) Download(ctx context.Context, project, task string, by By) (st
 	case r.Status != Success:
 		return "", kind.Say(kind.NotAllowed, "This request has no file to download: its status is "+string(r.Status)+".")
 	case s.expired(r):
-		return "", kind.Say(kind.Gone, "This export was deleted at the end of its life of 14 days. Make a new request.")
+		return "", kind.Say(kind.Gone, "This export has reached the end of its life and was deleted. Make a new request.")
 	}
 	audit, err := s.Auditor.Record(ctx, Entry{Project: project, Time: s.now(), Actor: by.Actor, From: by.From, Action: "download", Task: task})
 	if err != nil {

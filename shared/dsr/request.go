@@ -77,7 +77,6 @@ type Request struct {
 	Batches  int       `json:"batches,omitempty"` // set by Plan
 	Planned  Tally     `json:"planned,omitzero"`  // what Plan found: a deletion's preview
 	Before   Tally     `json:"before,omitzero"`   // what was there to erase, or what was exported
-	After    Tally     `json:"after,omitzero"`    // what Verify found last
 	Finished time.Time `json:"finished,omitzero"`
 	Timeline []Change  `json:"timeline"` // every status it has had, oldest first
 	// Reason is why a request ended FAILURE, or why it waits, as a sentence.

@@ -77,8 +77,7 @@ func (s *server) steps(ctx context.Context, sub submission) error {
 	var answer struct {
 		Results struct {
 			Timeline []struct {
-				Status string
-				Time   time.Time
+				Status, Date string
 			}
 		}
 	}
@@ -87,7 +86,11 @@ func (s *server) steps(ctx context.Context, sub submission) error {
 	}
 	fmt.Printf("%-56s", "")
 	for _, step := range answer.Results.Timeline {
-		fmt.Printf(" %s at %.3f s", step.Status, step.Time.Sub(sub.sent).Seconds())
+		at, err := time.Parse("2006-01-02T15:04:05.999999", step.Date)
+		if err != nil {
+			return err
+		}
+		fmt.Printf(" %s at %.3f s", step.Status, at.Sub(sub.sent).Seconds())
 	}
 	fmt.Println()
 	return nil
