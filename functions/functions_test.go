@@ -6,10 +6,13 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -39,6 +42,25 @@ func TestFunctionsBuildForLambda(t *testing.T) {
 	for _, f := range folders {
 		if f.IsDir() && !built[f.Name()] {
 			t.Errorf("functions/%s gives no binary", f.Name())
+		}
+	}
+}
+
+func TestAFunctionTellsAllThatItsEnvironmentLacks(t *testing.T) {
+	cmd := exec.CommandContext(t.Context(), filepath.Join(build(t, ""), "plan"))
+	cmd.Env = []string{"AWS_REGION=eu-central-1", "LETHE_BUCKET=No Bucket"}
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != 1 {
+		t.Errorf("got %v, want exit status 1", err)
+	}
+	var line struct{ Level, Error string }
+	if err := json.Unmarshal(out, &line); err != nil || line.Level != "ERROR" {
+		t.Fatalf("got %s, want one line of JSON of level ERROR", out)
+	}
+	for _, name := range []string{"LETHE_BUCKET", "LETHE_CONTROL_TABLE", "LETHE_SUBJECTS_TABLE", "LETHE_KEYS", "LETHE_EXPORT_MACHINE"} {
+		if !strings.Contains(line.Error, name) {
+			t.Errorf("%s is not among the problems: %s", name, line.Error)
 		}
 	}
 }
@@ -257,7 +279,9 @@ func BenchmarkFunctions(b *testing.B) {
 		b.Run(f.Name(), func(b *testing.B) {
 			var ready time.Duration
 			for range b.N {
-				ready += d.start(b, f.Name(), *d.config.BaseEndpoint).Ready
+				started := d.start(b, f.Name(), *d.config.BaseEndpoint)
+				ready += started.Ready
+				started.Stop()
 			}
 			b.ReportMetric(0, "ns/op")
 			b.ReportMetric(float64(ready.Microseconds())/1e3/float64(b.N), "ms/start")

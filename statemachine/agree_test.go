@@ -184,3 +184,21 @@ func TestTimesFitTogether(t *testing.T) {
 		t.Errorf("ingestion can live %v, which a deletion that waits %v does not outlast", got, outlasted)
 	}
 }
+
+// The gateway refuses a route that ends in a slash, so the paths that clients of
+// ingestion call with one have to fall to the route of the rest.
+func TestIngestionTakesTheRest(t *testing.T) {
+	for name, r := range readTemplate(t).Resources {
+		for event, e := range r.Properties.Events {
+			if e.Type != "HttpApi" {
+				continue
+			}
+			if strings.HasSuffix(e.Properties.Path, "/") {
+				t.Errorf("route %s of %s ends in a slash", event, name)
+			}
+			if rest := e.Properties.Path == ""; rest != (name == "IngestFunction") {
+				t.Errorf("route %s of %s: got path %q; the rest is for IngestFunction alone", event, name, e.Properties.Path)
+			}
+		}
+	}
+}

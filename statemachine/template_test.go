@@ -27,6 +27,12 @@ type template struct {
 			DefinitionURI string            `yaml:"DefinitionUri"`
 			Substitutions map[string]string `yaml:"DefinitionSubstitutions"`
 			Policies      []yaml.Node       `yaml:"Policies"`
+			Events        map[string]struct {
+				Type       string `yaml:"Type"`
+				Properties struct {
+					Path string `yaml:"Path"`
+				} `yaml:"Properties"`
+			} `yaml:"Events"`
 		} `yaml:"Properties"`
 	} `yaml:"Resources"`
 }

@@ -26,10 +26,11 @@ type Function struct {
 	// for; valid once Start has returned.
 	Ready time.Duration
 
-	events chan event
-	log    *buffer
-	gone   chan struct{} // closed when the process has ended
-	busy   sync.Mutex
+	process *os.Process
+	events  chan event
+	log     *buffer
+	gone    chan struct{} // closed when the process has ended
+	busy    sync.Mutex
 }
 
 type event struct {
@@ -72,10 +73,8 @@ func Start(t testing.TB, cmd *exec.Cmd) *Function {
 		_ = cmd.Wait() // it is killed, or it has ended with its reason in the log
 		close(f.gone)
 	}()
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		<-f.gone
-	})
+	f.process = cmd.Process
+	t.Cleanup(f.Stop)
 	select {
 	case at := <-ready:
 		f.Ready = at.Sub(began)
@@ -85,6 +84,12 @@ func Start(t testing.TB, cmd *exec.Cmd) *Function {
 		t.Fatalf("the function did not get ready:\n%s", f.log)
 	}
 	return f
+}
+
+// Stop ends the process, which the end of the test does too.
+func (f *Function) Stop() {
+	_ = f.process.Kill() // it may have ended by itself
+	<-f.gone
 }
 
 // Log is what the process has written so far.
