@@ -129,13 +129,13 @@ func (in *ingestion) imports(a *answer, r *http.Request) error {
 		return err
 	}
 	sent, readErr := in.read(a, r)
-	if readErr != nil {
-		return readErr
-	}
 	if err != nil {
 		if project, err = in.byKey(r, sent.params.Get("api_key")); err != nil {
 			return err
 		}
+	}
+	if readErr != nil {
+		return readErr
 	}
 	rules := events.Rules{Import: true, Strict: sent.flag("strict")}
 	if sent.library {

@@ -69,13 +69,7 @@ func (a *answer) done() {
 	const some = "Some data points in the request failed validation."
 	switch {
 	case a.strict && len(a.rejected) > 0:
-		a.json(http.StatusBadRequest, struct {
-			Code     int        `json:"code"`
-			Error    string     `json:"error"`
-			Status   string     `json:"status"`
-			Imported int        `json:"num_records_imported"`
-			Failed   []rejected `json:"failed_records"`
-		}{http.StatusBadRequest, some, http.StatusText(http.StatusBadRequest), a.stored, a.rejected})
+		a.invalid(some)
 	case a.strict:
 		a.json(http.StatusOK, struct {
 			Code     int    `json:"code"`
@@ -89,6 +83,21 @@ func (a *answer) done() {
 	default:
 		a.say(http.StatusOK, 1, "")
 	}
+}
+
+// invalid answers 400, record by record.
+func (a *answer) invalid(sentence string) {
+	failed := a.rejected
+	if failed == nil {
+		failed = []rejected{} // a list, also where no single record is to blame
+	}
+	a.json(http.StatusBadRequest, struct {
+		Code     int        `json:"code"`
+		Error    string     `json:"error"`
+		Status   string     `json:"status"`
+		Imported int        `json:"num_records_imported"`
+		Failed   []rejected `json:"failed_records"`
+	}{http.StatusBadRequest, sentence, http.StatusText(http.StatusBadRequest), a.stored, failed})
 }
 
 // fail answers that nothing, or not everything, could be stored.
@@ -118,14 +127,14 @@ func (a *answer) fail(err error) {
 		sentence = s
 	}
 	switch {
+	case a.strict && status == http.StatusBadRequest:
+		a.invalid(sentence)
 	case a.strict:
 		a.json(status, struct {
-			Code     int        `json:"code"`
-			Error    string     `json:"error"`
-			Status   string     `json:"status"`
-			Imported int        `json:"num_records_imported"`
-			Failed   []rejected `json:"failed_records"`
-		}{status, sentence, http.StatusText(status), a.stored, []rejected{}})
+			Code   int    `json:"code"`
+			Error  string `json:"error"`
+			Status string `json:"status"`
+		}{status, sentence, http.StatusText(status)})
 	case a.verbose || a.image || a.callback != "" || status == http.StatusBadRequest:
 		if status == http.StatusBadRequest {
 			status = http.StatusOK // as Mixpanel answers data it cannot use: with 0

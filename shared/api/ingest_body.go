@@ -44,12 +44,13 @@ func (b *body) flag(name string) bool {
 	return v == "1" || v == "true"
 }
 
-// read reads a request and sets the form of its answer.
+// read reads a request and sets the form of its answer. With an error it returns
+// what it has read so far.
 func (in *ingestion) read(a *answer, r *http.Request) (*body, error) {
 	query, _ := url.ParseQuery(r.URL.RawQuery) // what cannot be read is not there
 	b := &body{params: query}
 	if err := a.shape(b.params); err != nil {
-		return nil, err
+		return b, err
 	}
 	if r.Method != http.MethodPost {
 		data := query.Get("data")
@@ -60,7 +61,7 @@ func (in *ingestion) read(a *answer, r *http.Request) (*body, error) {
 	}
 	sent, err := readSent(a.w, r)
 	if err != nil {
-		return nil, err
+		return b, err
 	}
 	contentType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if strings.HasSuffix(contentType, "ndjson") || strings.HasSuffix(contentType, "jsonl") {
@@ -75,7 +76,7 @@ func (in *ingestion) read(a *answer, r *http.Request) (*body, error) {
 	data := b.readForm(sent)
 	a.strict = b.flag("strict")
 	if err := a.shape(b.params); err != nil {
-		return nil, err
+		return b, err
 	}
 	return b, b.readData(data)
 }

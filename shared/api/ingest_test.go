@@ -283,7 +283,8 @@ func TestAnswersOfImport(t *testing.T) {
 		{"a library's key in its form", "POST", "/import", "verbose=1&api_key=" + in.APISecret + "&data=" + url.QueryEscape(in.event("g")), []string{"Content-Type", form}, 200, `{"status":1,"error":null}`},
 		{"a library's GET", "GET", "/import?api_key=" + in.APISecret + "&data=" + base64.StdEncoding.EncodeToString([]byte(in.event("h"))), "", nil, 200, "1"},
 		{"a library's wrong key", "GET", "/import?api_key=x&data=e30=", "", nil, 401, ""},
-		{"too large", "POST", "/import", strings.Repeat(" ", 31<<20), auth, 413, ""},
+		{"too large", "POST", "/import", strings.Repeat(" ", 31<<20), auth, 413, `{"code":413,"error":"The request is too large. Send at most 10 MB of JSON at once.","status":"Request Entity Too Large"}`},
+		{"nobody", "POST", "/import", "[]", nil, 401, `{"code":401,"error":"Invalid credentials. Authenticate by Basic with the API secret, or with a service account and ?project_id=….","status":"Unauthorized"}`},
 	} {
 		w := in.do(c.method, c.target, c.body, c.headers...)
 		if got := w.Body.String(); w.Code != c.status || c.want != "" && got != c.want {

@@ -176,7 +176,7 @@ func (c *changing) swap(ctx context.Context, l *look, pk string) (sw swap, ok bo
 // that comes of it, nil for none, and its time of receipt; touched is false if
 // every update came too late.
 func (ch *change) apply(old stored, now time.Time, sw *swap) (value []byte, received time.Time, touched bool) {
-	var p profile
+	p := readProfile(nil)
 	there := old.lives()
 	received = now
 	if there {

@@ -10,41 +10,57 @@ import (
 
 // A profile is the properties of a person or a group, in the order in which they
 // were first set.
-type profile []property
+type profile struct {
+	properties []property
+	at         map[string]int // where a name stands among them
+}
 
 type property struct {
 	name  string
-	value []byte // JSON
+	value []byte // JSON; nil once it is unset
 }
 
-// readProfile reads a stored profile, a JSON object.
-func readProfile(value []byte) profile {
-	var p profile
+// readProfile reads a stored profile, a JSON object; none for an empty value.
+func readProfile(value []byte) *profile {
+	p := &profile{at: map[string]int{}}
 	for m := range members(value) {
-		p = append(p, property{string(m.name), m.value})
+		p.set(string(m.name), m.value)
 	}
 	return p
 }
 
 // object writes a profile as a JSON object.
-func (p profile) object() []byte {
+func (p *profile) object() []byte {
 	b := []byte{'{'}
-	for _, prop := range p {
-		b = appendMember(b, appendQuoted(nil, prop.name), prop.value)
+	for _, prop := range p.properties {
+		if prop.value != nil {
+			b = appendMember(b, appendQuoted(nil, prop.name), prop.value)
+		}
 	}
 	return append(b, '}')
 }
 
-func (p profile) find(name string) int {
-	return slices.IndexFunc(p, func(prop property) bool { return prop.name == name })
+// get returns the value of a property, nil if there is none.
+func (p *profile) get(name string) []byte {
+	if i, ok := p.at[name]; ok {
+		return p.properties[i].value
+	}
+	return nil
 }
 
 func (p *profile) set(name string, value []byte) {
-	if i := p.find(name); i >= 0 {
-		(*p)[i].value = value
+	if i, ok := p.at[name]; ok && p.properties[i].value != nil {
+		p.properties[i].value = value
 		return
 	}
-	*p = append(*p, property{name, value})
+	p.at[name] = len(p.properties)
+	p.properties = append(p.properties, property{name, value})
+}
+
+func (p *profile) unset(name string) {
+	if i, ok := p.at[name]; ok {
+		p.properties[i].value = nil
+	}
 }
 
 // apply does one operation, as Mixpanel describes it:
@@ -55,25 +71,21 @@ func (p *profile) set(name string, value []byte) {
 func (p *profile) apply(op operation) {
 	switch op.verb {
 	case "$delete":
-		*p = nil
+		*p = *readProfile(nil)
 		return
 	case "$unset":
-		names := []string{text(op.with)}
-		if isList(op.with) {
-			names = names[:0]
-			for v := range Elements(op.with) {
-				names = append(names, text(v))
-			}
+		if isString(op.with) {
+			p.unset(text(op.with))
+			return
 		}
-		*p = slices.DeleteFunc(*p, func(prop property) bool { return slices.Contains(names, prop.name) })
+		for v := range Elements(op.with) {
+			p.unset(text(v))
+		}
 		return
 	}
 	for m := range members(op.with) {
 		name := string(m.name)
-		var old []byte
-		if i := p.find(name); i >= 0 {
-			old = (*p)[i].value
-		}
+		old := p.get(name)
 		switch op.verb {
 		case "$set":
 			p.set(name, appendCompact(nil, m.value))
@@ -84,7 +96,7 @@ func (p *profile) apply(op operation) {
 		case "$add":
 			p.add(name, old, m.value)
 		case "$append":
-			p.set(name, list(append(listed(old), m.value)))
+			p.set(name, appended(old, m.value))
 		case "$union":
 			p.set(name, list(union(listed(old), listed(m.value))))
 		case "$remove":
@@ -116,6 +128,14 @@ func listed(v []byte) [][]byte {
 		return [][]byte{v}
 	}
 	return slices.Collect(Elements(v))
+}
+
+// appended is a list with one value more.
+func appended(old, value []byte) []byte {
+	if !isList(old) || len(old) == len("[]") {
+		return list(append(listed(old), value))
+	}
+	return append(appendCompact(append(old[:len(old)-1:len(old)-1], ','), value), ']')
 }
 
 // list writes a list of values.
