@@ -85,9 +85,11 @@ func TestScopes(t *testing.T) {
 func TestEraseLeavesNothing(t *testing.T) { eachHome(t, testEraseLeavesNothing) }
 
 func testEraseLeavesNothing(t *testing.T, s *shop) {
+	var many []string
 	for i := range 4500 {
-		s.event(seen("ann", fmt.Sprintf("a%d", i), i))
+		many = append(many, seen("ann", fmt.Sprintf("a%d", i), i))
 	}
+	s.event(many...)
 	s.event(seen("bob", "b", 0), seen("ann-old", "o", 0),
 		`{"event":"$create_alias","properties":{"distinct_id":"ann","alias":"ann-old"}}`,
 		`{"event":"$merge","properties":{"$distinct_ids":["bob","ann"]}}`,
