@@ -69,7 +69,7 @@ func (a *answer) done() {
 	const some = "Some data points in the request failed validation."
 	switch {
 	case a.strict && len(a.rejected) > 0:
-		a.invalid(some)
+		a.byRecord(http.StatusBadRequest, some)
 	case a.strict:
 		a.json(http.StatusOK, struct {
 			Code     int    `json:"code"`
@@ -85,19 +85,19 @@ func (a *answer) done() {
 	}
 }
 
-// invalid answers 400, record by record.
-func (a *answer) invalid(sentence string) {
+// byRecord answers an error in the form of /import.
+func (a *answer) byRecord(status int, sentence string) {
 	failed := a.rejected
 	if failed == nil {
 		failed = []rejected{} // a list, also where no single record is to blame
 	}
-	a.json(http.StatusBadRequest, struct {
+	a.json(status, struct {
 		Code     int        `json:"code"`
 		Error    string     `json:"error"`
 		Status   string     `json:"status"`
 		Imported int        `json:"num_records_imported"`
 		Failed   []rejected `json:"failed_records"`
-	}{http.StatusBadRequest, sentence, http.StatusText(http.StatusBadRequest), a.stored, failed})
+	}{status, sentence, http.StatusText(status), a.stored, failed})
 }
 
 // fail answers that nothing, or not everything, could be stored.
@@ -127,14 +127,8 @@ func (a *answer) fail(err error) {
 		sentence = s
 	}
 	switch {
-	case a.strict && status == http.StatusBadRequest:
-		a.invalid(sentence)
 	case a.strict:
-		a.json(status, struct {
-			Code   int    `json:"code"`
-			Error  string `json:"error"`
-			Status string `json:"status"`
-		}{status, sentence, http.StatusText(status)})
+		a.byRecord(status, sentence)
 	case a.verbose || a.image || a.callback != "" || status == http.StatusBadRequest:
 		if status == http.StatusBadRequest {
 			status = http.StatusOK // as Mixpanel answers data it cannot use: with 0

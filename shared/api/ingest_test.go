@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -227,6 +228,19 @@ func TestWhatTrackRefuses(t *testing.T) {
 	}
 }
 
+// A body that grows a thousandfold is given up before it is in memory.
+func TestABombIsNotUnpacked(t *testing.T) {
+	in := newIntake(t)
+	bomb := strings.Repeat(zip(strings.Repeat(" ", 4<<20)), 100) // gzip may go on after its end
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	w := in.do("POST", "/track", bomb, "Content-Encoding", "gzip")
+	runtime.ReadMemStats(&after)
+	if grown := (after.TotalAlloc - before.TotalAlloc) >> 20; w.Code != http.StatusRequestEntityTooLarge || grown > 200 {
+		t.Errorf("got %d after %d MB, want 413 long before the 400 MB in it", w.Code, grown)
+	}
+}
+
 func TestWhoMayImport(t *testing.T) {
 	in := newIntake(t)
 	for _, c := range []struct {
@@ -283,8 +297,8 @@ func TestAnswersOfImport(t *testing.T) {
 		{"a library's key in its form", "POST", "/import", "verbose=1&api_key=" + in.APISecret + "&data=" + url.QueryEscape(in.event("g")), []string{"Content-Type", form}, 200, `{"status":1,"error":null}`},
 		{"a library's GET", "GET", "/import?api_key=" + in.APISecret + "&data=" + base64.StdEncoding.EncodeToString([]byte(in.event("h"))), "", nil, 200, "1"},
 		{"a library's wrong key", "GET", "/import?api_key=x&data=e30=", "", nil, 401, ""},
-		{"too large", "POST", "/import", strings.Repeat(" ", 31<<20), auth, 413, `{"code":413,"error":"The request is too large. Send at most 10 MB of JSON at once.","status":"Request Entity Too Large"}`},
-		{"nobody", "POST", "/import", "[]", nil, 401, `{"code":401,"error":"Invalid credentials. Authenticate by Basic with the API secret, or with a service account and ?project_id=….","status":"Unauthorized"}`},
+		{"too large", "POST", "/import", strings.Repeat(" ", 31<<20), auth, 413, `{"code":413,"error":"The request is too large. Send at most 10 MB of JSON at once.","status":"Request Entity Too Large","num_records_imported":0,"failed_records":[]}`},
+		{"nobody", "POST", "/import", "[]", nil, 401, `{"code":401,"error":"Invalid credentials. Authenticate by Basic with the API secret, or with a service account and ?project_id=….","status":"Unauthorized","num_records_imported":0,"failed_records":[]}`},
 	} {
 		w := in.do(c.method, c.target, c.body, c.headers...)
 		if got := w.Body.String(); w.Code != c.status || c.want != "" && got != c.want {
