@@ -3,6 +3,7 @@ package events
 import (
 	"bytes"
 	"context"
+	"math/rand/v2"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -26,7 +27,10 @@ func (s *Store) Update(ctx context.Context, project string, batch []Update) (Rec
 	for i := range batch {
 		c.add(i, &batch[i])
 	}
-	for len(c.order) > 0 {
+	for n := 0; len(c.order) > 0; n++ {
+		if n > 0 {
+			giveWay(ctx, n)
+		}
 		if err := c.round(ctx); err != nil {
 			return Receipt{}, kind.Wrap("update profiles", err)
 		}
@@ -36,6 +40,16 @@ func (s *Store) Update(ctx context.Context, project string, batch []Update) (Rec
 		return Receipt{}, kind.Wrap("update profiles", err)
 	}
 	return Receipt{Stored: len(batch) - c.dropped - len(c.refused), Dropped: c.dropped, Refused: c.refused}, nil
+}
+
+// giveWay waits a little, by chance and longer each time, so that calls which met
+// at one profile do not meet there again.
+func giveWay(ctx context.Context, n int) {
+	most := time.Millisecond << min(n, 6)
+	select {
+	case <-time.After(rand.N(most)):
+	case <-ctx.Done():
+	}
 }
 
 // changing is a batch of updates on its way.

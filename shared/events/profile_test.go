@@ -83,7 +83,7 @@ func TestDeleteTakesThatProfileOnly(t *testing.T) {
 func TestNoUpdateIsLost(t *testing.T) { eachHome(t, testNoUpdateIsLost) }
 
 func testNoUpdateIsLost(t *testing.T, s *shop) {
-	const writers, each = 20, 10
+	const writers, each = 8, 6
 	var wg sync.WaitGroup
 	for range writers {
 		wg.Go(func() {

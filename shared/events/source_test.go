@@ -202,33 +202,33 @@ func TestCollectLeavesNothingRunning(t *testing.T) {
 }
 
 // Any identifier that ingestion takes can be exported and erased.
-func TestIDsOfAllSorts(t *testing.T) {
-	eachHome(t, func(t *testing.T, s *shop) {
-		ids := []string{"a#b", "a", "a#", "a%23b", "a\x00b", "a\nb", "é", "e\u0301", "日本", strings.Repeat("😀", 255), "$device:1", "1#id#x", "A"}
-		scope := dsr.Scope{Project: project, Limit: noon}
-		for i, id := range ids {
-			raw, err := json.Marshal(id)
-			if err != nil {
-				t.Fatal(err)
-			}
-			s.event(fmt.Sprintf(`{"event":"E","properties":{"time":%d,"distinct_id":%s,"$insert_id":"i"}}`, 1777892400+i, raw),
-				fmt.Sprintf(`{"event":"$create_alias","properties":{"distinct_id":%s,"alias":"alias %d","time":1777892400}}`, raw, i))
-			s.update(fmt.Sprintf(`{"$distinct_id":%s,"$set":{"i":%d}}`, raw, i))
-			scope.Clusters = append(scope.Clusters, dsr.Cluster{IDs: []kind.Subject{kind.Subject(id)}})
+func TestIDsOfAllSorts(t *testing.T) { eachHome(t, testIDsOfAllSorts) }
+
+func testIDsOfAllSorts(t *testing.T, s *shop) {
+	ids := []string{"a#b", "a", "a#", "a%23b", "a\x00b", "a\nb", "é", "e\u0301", "日本", strings.Repeat("😀", 255), "$device:1", "1#id#x", "A"}
+	scope := dsr.Scope{Project: project, Limit: noon}
+	for i, id := range ids {
+		raw, err := json.Marshal(id)
+		if err != nil {
+			t.Fatal(err)
 		}
-		found, _ := s.steps(s.Find, scope)
-		for i, f := range found {
-			if f != [5]int64{int64(i), 0, 2, 1, 1} {
-				t.Errorf("found %v", f)
-			}
+		s.event(fmt.Sprintf(`{"event":"E","properties":{"time":%d,"distinct_id":%s,"$insert_id":"i"}}`, 1777892400+i, raw),
+			fmt.Sprintf(`{"event":"$create_alias","properties":{"distinct_id":%s,"alias":"alias %d","time":1777892400}}`, raw, i))
+		s.update(fmt.Sprintf(`{"$distinct_id":%s,"$set":{"i":%d}}`, raw, i))
+		scope.Clusters = append(scope.Clusters, dsr.Cluster{IDs: []kind.Subject{kind.Subject(id)}})
+	}
+	found, _ := s.steps(s.Find, scope)
+	for i, f := range found {
+		if f != [5]int64{int64(i), 0, 2, 1, 1} {
+			t.Errorf("found %v", f)
 		}
-		if got := s.export(scope); len(got) != 3*len(ids) {
-			t.Errorf("got %d records of %d ids", len(got), len(ids))
-		}
-		scope.Erasure = true
-		s.steps(s.Erase, scope)
-		if left := s.items(); len(left) > 0 {
-			t.Errorf("%d items are left, the first %q", len(left), left[0].Key)
-		}
-	})
+	}
+	if got := s.export(scope); len(got) != 3*len(ids) {
+		t.Errorf("got %d records of %d ids", len(got), len(ids))
+	}
+	scope.Erasure = true
+	s.steps(s.Erase, scope)
+	if left := s.items(); len(left) > 0 {
+		t.Errorf("%d items are left, the first %q", len(left), left[0].Key)
+	}
 }
