@@ -13,10 +13,13 @@ run: ## a demo on 127.0.0.1:8080, data in ./lethe-data
 
 .PHONY: test
 test: lint peers ## everything: formatting, vet, staticcheck, all tests with the race detector
-	@set -o pipefail; go test -race -timeout 20m ./... 2>&1 | tee $(CACHE)/test.log
-	@echo; echo "slowest packages:"
-	@awk '$$1 == "ok" && $$3 ~ /s$$/ { print $$3 "\t" $$2 }' $(CACHE)/test.log | sort -rn | head -5
-	@if [ -s $(CACHE)/skipped ]; then echo; sed 's/^/NOT TESTED: /' $(CACHE)/skipped; fi
+	@set -o pipefail; status=0; \
+	go test -race -timeout 20m ./... 2>&1 | tee $(CACHE)/test.log || status=$$?; \
+	echo; echo "slowest packages:"; \
+	awk '$$1 == "ok" && $$3 ~ /s$$/ { print $$3 "\t" $$2 }' $(CACHE)/test.log | sort -rn | head -5; \
+	sed 's/^/NOT TESTED: /' $(CACHE)/skipped; \
+	if [ $$status != 0 ]; then echo; echo "failed:"; grep -E '^ *--- FAIL|^FAIL.*[a-z]' $(CACHE)/test.log; fi; \
+	exit $$status
 
 .PHONY: lint
 lint: ## formatting, vet, staticcheck
