@@ -35,18 +35,22 @@ type large struct {
 	value    []byte
 }
 
-// add takes in one event, unless it is late.
+// add takes in one event, unless it is late. One that only tells of identities is
+// about both ends of its edge, and late if either was erased since.
 func (w *writing) add(e *Event, r row) error {
+	late := false
 	for _, g := range r.edges {
-		if err := w.addEdge(g); err != nil {
+		kept, err := w.addEdge(g)
+		if err != nil {
 			return err
 		}
+		late = late || !kept && isIdentity(e.Name)
 	}
 	cutoff, err := w.look.cutoff(e.Subject)
 	if err != nil {
 		return err
 	}
-	if !r.time.After(cutoff) {
+	if late || !r.time.After(cutoff) {
 		w.dropped++
 		return nil
 	}
@@ -92,20 +96,18 @@ func (w *writing) add(e *Event, r row) error {
 	return nil
 }
 
-// addEdge takes in an edge that is new, unless one of its ends was erased since.
-func (w *writing) addEdge(g edge) error {
+// addEdge takes in an edge that is new. It reports false if it was late, because
+// one of its ends was erased since.
+func (w *writing) addEdge(g edge) (bool, error) {
 	for _, id := range []kind.Subject{g.from, g.to} {
 		cutoff, err := w.look.cutoff(id)
-		if err != nil {
-			return err
-		}
-		if !g.time.After(cutoff) {
-			return nil
+		if err != nil || !g.time.After(cutoff) {
+			return false, err
 		}
 	}
 	keys := g.keys(w.project)
 	if w.look.has(keys[0]) && w.look.has(keys[1]) {
-		return nil
+		return true, nil
 	}
 	if w.edges == nil {
 		w.edges = map[[2]table.Key]edge{}
@@ -115,7 +117,7 @@ func (w *writing) addEdge(g edge) error {
 		w.addSubject(keys[0].PK)
 		w.addSubject(keys[1].PK)
 	}
-	return nil
+	return true, nil
 }
 
 // addSubject counts a partition that has nothing yet.
