@@ -67,7 +67,7 @@ func (s settings) serve(c *cobra.Command) error {
 	if err := s.look(); err != nil {
 		return err
 	}
-	p, err := local.Open(ctx, local.Config{Data: s.data, LedgerCopy: s.ledgerCopy, Clock: time.Now, Log: log})
+	p, err := local.Open(local.Config{Data: s.data, LedgerCopy: s.ledgerCopy, Clock: time.Now, Log: log})
 	if err != nil {
 		return opening(err)
 	}
@@ -114,19 +114,19 @@ func (s settings) run(ctx context.Context, c *cobra.Command, p *local.Platform, 
 	defer cut()
 	served := make(chan error, 1)
 	go func() { served <- serve(serving, l, files(p.Bucket, h), log) }()
-	if err := announce(c.OutOrStdout(), address(l), s, d); err != nil {
-		return failure{statusFailed, "Standard output cannot be written."}
+	if err = announce(c.OutOrStdout(), address(l), s, d); err != nil {
+		cut()
 	}
 	select {
-	case err = <-worked:
+	case failed := <-worked:
 		cut()
-		err = errors.Join(err, <-served)
-	case err = <-served:
+		err = errors.Join(err, failed, <-served)
+	case failed := <-served:
 		end()
-		err = errors.Join(err, <-worked)
+		err = errors.Join(err, failed, <-worked)
 	}
 	if err != nil {
-		return failure{statusFailed, err.Error()}
+		return failing(err)
 	}
 	log.Info("stopped")
 	return nil

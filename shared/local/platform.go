@@ -64,7 +64,7 @@ func Holds(dir string) bool {
 // Open opens the directory, and makes what is absent. It returns kind.Conflict
 // where another process has it, kind.Forbidden where it cannot be written, and
 // kind.Corrupt where something in it is damaged or missing, all with a sentence.
-func Open(ctx context.Context, c Config) (_ *Platform, err error) {
+func Open(c Config) (_ *Platform, err error) {
 	p := &Platform{config: c}
 	p.address.Store("")
 	defer func() {

@@ -22,7 +22,7 @@ func config(t *testing.T) local.Config {
 
 func open(t *testing.T, c local.Config) *local.Platform {
 	t.Helper()
-	p, err := local.Open(t.Context(), c)
+	p, err := local.Open(c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +38,7 @@ func TestOneProcessHasTheDirectory(t *testing.T) {
 	if !local.Holds(c.Data) {
 		t.Error("an open directory holds nothing")
 	}
-	if _, err := local.Open(t.Context(), c); kind.Of(err) != kind.Conflict {
+	if _, err := local.Open(c); kind.Of(err) != kind.Conflict {
 		t.Errorf("got %v, want Conflict", err)
 	}
 	if err := p.Close(); err != nil {
@@ -59,7 +59,7 @@ func TestDataIsNotOpenedWithoutItsKey(t *testing.T) {
 	if err := os.Remove(key); err != nil {
 		t.Fatal(err)
 	}
-	_, err := local.Open(t.Context(), c)
+	_, err := local.Open(c)
 	if kind.Of(err) != kind.Corrupt || !strings.Contains(kind.Sentence(err), "keys/suppression") {
 		t.Errorf("got %v, want Corrupt and the name of the file", err)
 	}
