@@ -50,13 +50,22 @@ func TestKillLosesNothingAnswered(t *testing.T) {
 				}
 			})
 		}
-		<-enough
+		stopped := make(chan bool)
+		go func() {
+			running.Wait()
+			close(stopped)
+		}()
+		select {
+		case <-enough:
+		case <-stopped:
+			t.Fatalf("the server stopped taking events by itself\n%s", p.log)
+		}
 		tasks = append(tasks, p.submit(t, retrievals, "user-0001", fmt.Sprintf("crash-%d", round%writers)))
 		if round > 0 {
 			tasks = append(tasks, p.submit(t, deletions, fmt.Sprintf("user-%04d", 10+round)))
 		}
 		p.kill(t)
-		running.Wait()
+		<-stopped
 	}
 	p := startDemo(t, data, "--cancel-window", "0")
 	for _, task := range tasks {
