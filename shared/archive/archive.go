@@ -61,20 +61,24 @@ type File struct {
 	Offset     int64  `json:"offset"` // of its local header within its stream
 }
 
-// Key names the export file of a task in the bucket.
-func Key(task string) string { return "exports/" + task + ".zip" }
+// Key names the export file of a work in the bucket.
+func Key(work string) string { return "exports/" + work + ".zip" }
 
-// SegmentPrefix begins the key of every segment of a task and of nothing else.
-func SegmentPrefix(task string) string { return "segments/" + task + "/" }
+// SegmentPrefix begins the key of every segment of a work and of nothing else.
+func SegmentPrefix(work string) string { return "segments/" + work + "/" }
+
+// Work names one try at a task's archive: its segments are its own, so that what a
+// try leaves behind, or still writes, never gets into another's archive.
+func Work(task string, try int) string { return task + "/" + strconv.Itoa(try) }
 
 // SegmentKey names segment n, counted from 0, of one stream of a batch.
-func SegmentKey(task string, batch, n int, s Stream) string {
-	return fmt.Sprintf("%s%06d/%06d.%s", SegmentPrefix(task), batch, n, s)
+func SegmentKey(work string, batch, n int, s Stream) string {
+	return fmt.Sprintf("%s%06d/%06d.%s", SegmentPrefix(work), batch, n, s)
 }
 
 // filesKey names the list of files that belongs to segment n of a batch.
-func filesKey(task string, batch, n int) string {
-	return fmt.Sprintf("%s%06d/%06d.files", SegmentPrefix(task), batch, n)
+func filesKey(work string, batch, n int) string {
+	return fmt.Sprintf("%s%06d/%06d.files", SegmentPrefix(work), batch, n)
 }
 
 func folderPath(folder int) string { return "subjects/" + strconv.Itoa(folder) }

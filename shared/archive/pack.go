@@ -12,7 +12,7 @@ import (
 
 // A Packing is Pack between two runs, to keep as a cursor. The zero Packing is
 // the start. It says which bytes lie in finished parts; those after them are read
-// again. To give a packing up, abort Upload on Key(task).
+// again. To give a packing up, abort Upload on Key(work).
 type Packing struct {
 	Upload  string      `json:"upload,omitempty"`
 	Parts   []blob.Part `json:"parts,omitempty"`
@@ -33,7 +33,7 @@ type Info struct {
 	Manifest string `json:"manifest"` // SHA-256 of manifest.json, which holds that of every other file
 }
 
-// Pack makes the export file of a task, Key(task), out of its segments. Batches
+// Pack makes the export file of a work, Key(work), out of its segments. Batches
 // holds the number of segments of each batch. Subjects is gone through more than
 // once, in the order of folders; every folder of every batch must be there. The
 // folders of a batch come behind those of the batch before it.
@@ -47,8 +47,8 @@ type Info struct {
 // A segment that is not there is kind.NotFound. Lists of files and subjects that do
 // not fit each other are kind.Corrupt; more data than an upload can hold is
 // kind.TooLarge.
-func Pack(ctx context.Context, bucket blob.Bucket, task string, cursor *Packing, batches []int, head Head, subjects iter.Seq2[SubjectFolder, error], keepGoing func() bool) (bool, Info, error) {
-	p := packer{ctx: ctx, bucket: bucket, task: task, batches: batches, keepGoing: keepGoing}
+func Pack(ctx context.Context, bucket blob.Bucket, work string, cursor *Packing, batches []int, head Head, subjects iter.Seq2[SubjectFolder, error], keepGoing func() bool) (bool, Info, error) {
+	p := packer{ctx: ctx, bucket: bucket, work: work, batches: batches, keepGoing: keepGoing}
 	done, info, err := p.run(cursor, head, subjects)
 	if errors.Is(err, errUploadGone) {
 		*cursor = Packing{}
@@ -60,7 +60,7 @@ func Pack(ctx context.Context, bucket blob.Bucket, task string, cursor *Packing,
 type packer struct {
 	ctx       context.Context
 	bucket    blob.Bucket
-	task      string
+	work      string
 	batches   []int
 	keepGoing func() bool
 	out       parts
@@ -70,7 +70,7 @@ type packer struct {
 func (p *packer) run(cursor *Packing, head Head, subjects iter.Seq2[SubjectFolder, error]) (bool, Info, error) {
 	p.at = cursor
 	p.out = parts{
-		ctx: p.ctx, bucket: p.bucket, key: Key(p.task),
+		ctx: p.ctx, bucket: p.bucket, key: Key(p.work),
 		upload: cursor.Upload, list: slices.Clone(cursor.Parts), done: cursor.Bytes,
 	}
 	// An upload that was begun is used by the next run, even if it has no parts yet.
@@ -101,7 +101,7 @@ func (p *packer) body() (bool, error) {
 // segment takes the rest of one segment, which is copied as far as it makes
 // parts. It returns true if keepGoing said to stop.
 func (p *packer) segment(at Packing) (bool, error) {
-	key := SegmentKey(p.task, at.Batch, at.Segment, streams[at.Stream])
+	key := SegmentKey(p.work, at.Batch, at.Segment, streams[at.Stream])
 	info, err := p.bucket.Head(p.ctx, key)
 	if err != nil {
 		return false, kind.Wrap("archive: look for segment", err)

@@ -17,12 +17,12 @@ import (
 // Store puts a segment into the bucket: its streams, and last the list of its
 // files, which begins with Next. Storing the same segment again changes nothing,
 // so store first and keep Next as the cursor after.
-func Store(ctx context.Context, bucket blob.Bucket, task string, batch int, s Segment) error {
+func Store(ctx context.Context, bucket blob.Bucket, work string, batch int, s Segment) error {
 	for _, part := range []struct {
 		stream Stream
 		data   []byte
 	}{{Records, s.Records}, {Table, s.Table}} {
-		key := SegmentKey(task, batch, s.Number, part.stream)
+		key := SegmentKey(work, batch, s.Number, part.stream)
 		if err := bucket.Put(ctx, key, bytes.NewReader(part.data)); err != nil {
 			return kind.Wrap("archive: store segment", err)
 		}
@@ -35,7 +35,7 @@ func Store(ctx context.Context, bucket blob.Bucket, task string, batch int, s Se
 	for _, f := range s.Files {
 		list = appendFile(list, f)
 	}
-	err = bucket.Put(ctx, filesKey(task, batch, s.Number), bytes.NewReader(list))
+	err = bucket.Put(ctx, filesKey(work, batch, s.Number), bytes.NewReader(list))
 	return kind.Wrap("archive: store list of files", err)
 }
 
@@ -78,8 +78,8 @@ type list struct {
 	state State
 }
 
-func openList(ctx context.Context, bucket blob.Bucket, task string, batch, n int) (*list, error) {
-	body, err := bucket.Get(ctx, filesKey(task, batch, n), 0, -1)
+func openList(ctx context.Context, bucket blob.Bucket, work string, batch, n int) (*list, error) {
+	body, err := bucket.Get(ctx, filesKey(work, batch, n), 0, -1)
 	if err != nil {
 		return nil, kind.Wrap("archive: open list of files", err)
 	}
@@ -120,11 +120,11 @@ func unreadable(err error) error {
 
 // files gives the files of every segment of every batch in the order in which
 // they ended, each with the number of its batch.
-func files(ctx context.Context, bucket blob.Bucket, task string, batches []int) iter.Seq2[located, error] {
+func files(ctx context.Context, bucket blob.Bucket, work string, batches []int) iter.Seq2[located, error] {
 	return func(yield func(located, error) bool) {
 		for batch, segments := range batches {
 			for n := range segments {
-				if !filesOf(ctx, bucket, task, batch, n, yield) {
+				if !filesOf(ctx, bucket, work, batch, n, yield) {
 					return
 				}
 			}
@@ -138,8 +138,8 @@ type located struct {
 	batch int
 }
 
-func filesOf(ctx context.Context, bucket blob.Bucket, task string, batch, n int, yield func(located, error) bool) bool {
-	l, err := openList(ctx, bucket, task, batch, n)
+func filesOf(ctx context.Context, bucket blob.Bucket, work string, batch, n int, yield func(located, error) bool) bool {
+	l, err := openList(ctx, bucket, work, batch, n)
 	if err != nil {
 		yield(located{}, err)
 		return false

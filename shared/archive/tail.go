@@ -80,7 +80,7 @@ func (t *tailState) locate() (Totals, error) {
 	for batch, segments := range t.p.batches {
 		var s State
 		if segments > 0 {
-			l, err := openList(t.p.ctx, t.p.bucket, t.p.task, batch, segments-1)
+			l, err := openList(t.p.ctx, t.p.bucket, t.p.work, batch, segments-1)
 			if err != nil {
 				return Totals{}, err
 			}
@@ -207,7 +207,7 @@ func (t *tailState) manifest(head Head, subjects iter.Seq2[SubjectFolder, error]
 				return err
 			}
 		}
-		for f, err := range files(t.p.ctx, t.p.bucket, t.p.task, t.p.batches) {
+		for f, err := range files(t.p.ctx, t.p.bucket, t.p.work, t.p.batches) {
 			if err != nil {
 				return err
 			}
@@ -229,7 +229,7 @@ func (t *tailState) directory() error {
 			return err
 		}
 	}
-	for f, err := range files(t.p.ctx, t.p.bucket, t.p.task, t.p.batches) {
+	for f, err := range files(t.p.ctx, t.p.bucket, t.p.work, t.p.batches) {
 		if err != nil {
 			return err
 		}

@@ -68,7 +68,7 @@ type work struct {
 
 func (s *Service) work(ctx context.Context, r Request, n int) (work, error) {
 	w := work{number: n}
-	keys := []table.Key{batchKey(r.Task, n), cursorKey(r.Task, n)}
+	keys := []table.Key{batchKey(r, n), cursorKey(r, n)}
 	items, err := s.Control.GetMany(ctx, keys)
 	if err != nil {
 		return w, kind.Wrap("read a batch", err)
@@ -94,7 +94,7 @@ func (s *Service) save(ctx context.Context, r Request, w *work) error {
 	if err != nil {
 		return kind.E(kind.Internal, "encode a cursor")
 	}
-	key := cursorKey(r.Task, w.number)
+	key := cursorKey(r, w.number)
 	if err := s.Control.Write(ctx, table.Put(table.Item{Key: key, Data: data}, table.IfAt(w.version))); err != nil {
 		return kind.Wrap("keep a cursor", err)
 	}

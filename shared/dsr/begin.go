@@ -26,18 +26,18 @@ func (s *Service) Begin(ctx context.Context, step Step) (Step, error) {
 	if err != nil {
 		return step, err
 	}
+	if err := s.setMarks(ctx, r, ids, true); err != nil {
+		return step, err
+	}
+	blocked, err := s.blocked(ctx, r, ids)
+	if err != nil {
+		return step, err
+	}
+	if blocked {
+		return s.later(step, claimRetry), nil
+	}
 	if !r.Begun() {
-		if err := s.setMarks(ctx, r, ids, true); err != nil {
-			return step, err
-		}
-		blocked, err := s.blocked(ctx, r, ids)
-		if err != nil {
-			return step, err
-		}
-		if blocked {
-			return s.later(step, claimRetry), nil
-		}
-		r.Limit = s.now()
+		r.Limit = s.limit(r)
 		if r, err = s.move(ctx, r, version, Started, program, "begin"); err != nil {
 			return step, err
 		}

@@ -38,26 +38,36 @@ func (s *Service) marked(ctx context.Context, r Request) ([]kind.Subject, error)
 	return all, err
 }
 
-// setMarks writes r's row for every id, with or without its claim. Only r's tasks
-// write these rows, so that no condition is needed.
+// setMarks writes r's row for every id, with or without its claim, under every key
+// that others may look under. Only r's tasks write these rows, so that no
+// condition is needed.
 func (s *Service) setMarks(ctx context.Context, r Request, ids []kind.Subject, claim bool) error {
 	data, err := json.Marshal(markRow{Type: r.Type, Claim: claim})
 	if err != nil {
 		return kind.E(kind.Internal, "encode a mark")
 	}
-	ops := make([]table.Op, len(ids))
-	for i, id := range ids {
-		key := table.Key{PK: markPartition(r.Project, s.Keys.Mark(r.Project, id)), SK: r.Task}
-		ops[i] = table.Put(table.Item{Key: key, Data: data}, table.Cond{})
+	ops := make([]table.Op, 0, len(ids))
+	for _, id := range ids {
+		for _, mark := range s.Keys.Marks(r.Project, id) {
+			key := table.Key{PK: markPartition(r.Project, mark), SK: r.Task}
+			ops = append(ops, table.Put(table.Item{Key: key, Data: data}, table.Cond{}))
+		}
 	}
 	return kind.Wrap("write marks", s.Control.WriteMany(ctx, ops))
 }
 
+// another is a request that has a row for one of some ids. Claimed means that one
+// of its rows is a claim.
+type another struct {
+	Request
+	claimed bool
+}
+
 // others finds the requests of a type, but r itself, that have a row for one of
-// the ids; with claimed only those whose row is a claim.
-func (s *Service) others(ctx context.Context, r Request, ids []kind.Subject, t Type, claimed bool) ([]Request, error) {
+// the ids.
+func (s *Service) others(ctx context.Context, r Request, ids []kind.Subject, t Type) ([]another, error) {
 	var mu sync.Mutex
-	tasks := map[string]bool{}
+	tasks := map[string]bool{} // whether it is claimed
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(16)
 	for _, id := range ids {
@@ -65,12 +75,12 @@ func (s *Service) others(ctx context.Context, r Request, ids []kind.Subject, t T
 			for _, mark := range s.Keys.Marks(r.Project, id) {
 				err := s.eachItem(gctx, markPartition(r.Project, mark), "", func(item table.Item) error {
 					row, err := decode[markRow](item)
-					if err != nil || row.Type != t || item.SK == r.Task || claimed && !row.Claim {
+					if err != nil || row.Type != t || item.SK == r.Task {
 						return err
 					}
 					mu.Lock()
 					defer mu.Unlock()
-					tasks[item.SK] = true
+					tasks[item.SK] = tasks[item.SK] || row.Claim
 					return nil
 				})
 				if err != nil {
@@ -87,10 +97,15 @@ func (s *Service) others(ctx context.Context, r Request, ids []kind.Subject, t T
 	for task := range tasks {
 		keys = append(keys, requestKey(task))
 	}
-	return s.requests(ctx, keys)
+	found, err := s.requests(ctx, keys)
+	out := make([]another, len(found))
+	for i, f := range found {
+		out[i] = another{f, tasks[f.Task]}
+	}
+	return out, err
 }
 
-// blocked reports whether an open request of the other type claims one of the
+// blocked reports whether a request of the other type is at work on one of the
 // ids. Both sides write their own claims first and then look, so that of two that
 // meet at least one sees the other.
 func (s *Service) blocked(ctx context.Context, r Request, ids []kind.Subject) (bool, error) {
@@ -98,10 +113,13 @@ func (s *Service) blocked(ctx context.Context, r Request, ids []kind.Subject) (b
 	if r.Type == Export {
 		other = Deletion
 	}
-	found, err := s.others(ctx, r, ids, other, true)
+	found, err := s.others(ctx, r, ids, other)
 	for _, o := range found {
-		if o.Status.Open() {
+		switch {
+		case o.Status.Open() && (o.claimed || o.Status == Started):
 			return true, err
+		case o.Status == Failure && s.now().Sub(o.Finished) < s.Settings.TaskLife:
+			return true, err // a task of it may still be about to write
 		}
 	}
 	return false, err

@@ -13,8 +13,8 @@ import (
 )
 
 // Collect writes one batch of an export into segments. A run stops only between
-// two segments, whose bounds depend on the records alone, so that a segment
-// written twice is the same twice. It answers Again, Later, Yield, Done or Closed.
+// two segments, whose bounds depend on the records alone, so that of the same
+// records a segment written twice is the same twice. It answers Again, Later, Yield, Done or Closed.
 func (s *Service) Collect(ctx context.Context, step Step) (Step, error) {
 	r, _, closed, err := s.open(ctx, step)
 	if closed || err != nil || r.Status != Started {
@@ -54,8 +54,11 @@ func (s *Service) Collect(ctx context.Context, step Step) (Step, error) {
 		if err != nil {
 			return step, err
 		}
-		if err := archive.Store(ctx, s.Bucket, r.Task, w.number, segment); err != nil {
+		if err := archive.Store(ctx, s.Bucket, r.work(), w.number, segment); err != nil {
 			return step, err
+		}
+		if gone, err := s.takenBack(ctx, r); gone || err != nil {
+			return step.after(Closed), err
 		}
 		w.cursor.State, w.cursor.Segments, w.cursor.Source = segment.Next, segment.Number+1, records.Cursor()
 		if last {
@@ -110,6 +113,17 @@ func (s *Service) fill(ctx context.Context, w *work, records Records, out *archi
 	return false, nil
 }
 
+// takenBack reports whether the try that r was read at has been taken back since.
+// Then what this run wrote is removed: whoever took it back may have removed the
+// rest before it was there.
+func (s *Service) takenBack(ctx context.Context, r Request) (bool, error) {
+	now, _, err := s.load(ctx, r.Task)
+	if err != nil || !now.Withdrawn && now.Plan == r.Plan {
+		return false, err
+	}
+	return true, s.dropFiles(ctx, r)
+}
+
 func notYet(err error) (time.Duration, bool) {
 	var wait NotYet
 	ok := errors.As(err, &wait)
@@ -124,7 +138,7 @@ func (s *Service) Pack(ctx context.Context, step Step) (Step, error) {
 	if closed || err != nil || r.Status != Started {
 		return step.after(Closed), err
 	}
-	if r.Batches == 0 || r.Withdrawn {
+	if r.Batches == 0 || r.Withdrawn || r.Afresh {
 		return step.after(Replan), nil
 	}
 	segments := make([]int, r.Batches)
@@ -148,10 +162,8 @@ func (s *Service) Pack(ctx context.Context, step Step) (Step, error) {
 		return step.after(Done), nil
 	}
 	done, info, err := s.pack(ctx, r, segments)
-	if kind.Of(err) == kind.NotFound {
-		s.Log.WarnContext(ctx, "a segment is gone; the export starts afresh", "task", r.Task)
-		_, _, err := s.forget(ctx, r, version)
-		return step.after(Replan), err
+	if k := kind.Of(err); k == kind.NotFound || k == kind.Corrupt {
+		return s.replan(ctx, step, r, version, err)
 	}
 	if err != nil {
 		return step, err
@@ -159,12 +171,26 @@ func (s *Service) Pack(ctx context.Context, step Step) (Step, error) {
 	if !done {
 		return s.again(step), nil
 	}
+	if gone, err := s.takenBack(ctx, r); gone || err != nil {
+		return step.after(Closed), err
+	}
 	r.Before, r.ArchiveSize, r.Manifest = found, info.Bytes, info.Manifest
 	return step.after(Done), s.swap(ctx, r, version)
 }
 
+// replan asks for a fresh start where segments are gone or do not fit each other,
+// as two runs at once can leave them; once in an attempt.
+func (s *Service) replan(ctx context.Context, step Step, r Request, version table.Version, cause error) (Step, error) {
+	if r.Replanned == r.Attempt {
+		return step, cause
+	}
+	s.Log.WarnContext(ctx, "segments are gone or do not fit each other; the export starts afresh", "task", r.Task, "error", cause)
+	r.Afresh, r.Replanned = true, r.Attempt
+	return step.after(Replan), s.swap(ctx, r, version)
+}
+
 func (s *Service) pack(ctx context.Context, r Request, segments []int) (done bool, info archive.Info, err error) {
-	key := packKey(r.Task)
+	key := packKey(r)
 	item, err := s.Control.Get(ctx, key)
 	if err != nil && kind.Of(err) != kind.NotFound {
 		return false, info, kind.Wrap("read the cursor of an archive", err)
@@ -179,7 +205,7 @@ func (s *Service) pack(ctx context.Context, r Request, segments []int) (done boo
 		Task: r.Task, Project: r.Project, ProjectName: r.ProjectName, Compliance: string(r.Compliance), Disclosure: string(r.Disclosure),
 		Requested: r.Created, Snapshot: r.Limit,
 	}
-	done, info, err = archive.Pack(ctx, s.Bucket, r.Task, &packing, segments, head, s.folders(ctx, r), s.goOn())
+	done, info, err = archive.Pack(ctx, s.Bucket, r.work(), &packing, segments, head, s.folders(ctx, r), s.goOn())
 	if err == nil && !done {
 		err = s.keepPacking(ctx, r, packing, item.Version)
 	}
@@ -189,7 +215,7 @@ func (s *Service) pack(ctx context.Context, r Request, segments []int) (done boo
 // keepPacking keeps where Pack goes on. Two runs at once would each work on an
 // upload of its own; the one that comes second here starts over.
 func (s *Service) keepPacking(ctx context.Context, r Request, p archive.Packing, version table.Version) error {
-	item, err := encode(packKey(r.Task), p)
+	item, err := encode(packKey(r), p)
 	if err != nil {
 		return err
 	}

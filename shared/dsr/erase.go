@@ -80,7 +80,6 @@ func (s *Service) Verify(ctx context.Context, step Step) (Step, error) {
 	}
 	goOn := s.goOn()
 	redo := step.after(Redo)
-	round := 0
 	for n := range r.Batches {
 		w, err := s.work(ctx, r, n)
 		if err != nil {
@@ -108,23 +107,22 @@ func (s *Service) Verify(ctx context.Context, step Step) (Step, error) {
 			}
 		}
 		switch {
-		case w.cursor.Round > maxRounds && w.cursor.Phase != verified:
+		case w.cursor.Phase == verified:
+		case w.cursor.Round > maxRounds:
 			return step, kind.E(kind.Corrupt, "verify: something is left after three rounds of erasing")
-		case w.cursor.Phase == erasing && w.cursor.Round > 0:
+		case !looked || w.cursor.Round%2 == 0:
+			// It ended before it was erased, or has gone round in this execution: what is
+			// left is for the next, as a third pass might not fit this one's history.
+			return step.after(Yield), nil
+		default:
 			redo.Batches = append(redo.Batches, n)
-			round = max(round, w.cursor.Round)
-		case w.cursor.Phase != verified:
-			return step.after(Yield), nil // a batch that ended before it was erased
-		case looked && !goOn() && n < r.Batches-1:
+		}
+		if looked && !goOn() && n < r.Batches-1 {
 			return s.again(step), nil
 		}
 	}
-	switch {
-	case len(redo.Batches) == 0:
+	if len(redo.Batches) == 0 {
 		return step.after(Done), nil
-	case round%2 == 0:
-		// A third pass over all batches might not fit one execution's history.
-		return step.after(Yield), nil
 	}
 	return redo, nil
 }

@@ -47,11 +47,11 @@ func failure(name string) string {
 }
 
 func (s *Service) finishExport(ctx context.Context, r Request, version table.Version) error {
-	if err := s.dropSegments(ctx, r.Task); err != nil {
+	if err := s.dropSegments(ctx, r); err != nil {
 		return err
 	}
 	if r.ArchiveSize == 0 {
-		r.Empty = true
+		r.Afresh = true
 		return s.fail(ctx, r, version, "Nothing was found for any of the identifiers, so there is nothing to hand out.")
 	}
 	r.Finished = s.now()
@@ -92,14 +92,14 @@ func (s *Service) withdraw(ctx context.Context, r Request) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	exports, err := s.others(ctx, r, ids, Export, false)
+	exports, err := s.others(ctx, r, ids, Export)
 	if err != nil {
 		return nil, err
 	}
 	var tasks []string
 	for _, e := range exports {
-		if e.Limit.IsZero() {
-			continue // it has taken no snapshot, and takes none before this deletion ends
+		if e.Plan == 0 && e.Limit.IsZero() {
+			continue // it has read nothing, and reads nothing before this deletion ends
 		}
 		current, version, err := s.load(ctx, e.Task)
 		if err != nil {
@@ -111,7 +111,7 @@ func (s *Service) withdraw(ctx context.Context, r Request) ([]string, error) {
 				return nil, err
 			}
 		}
-		if err := s.dropFiles(ctx, e.Task); err != nil {
+		if err := s.dropAll(ctx, current); err != nil {
 			return nil, err
 		}
 		if current.ArchiveSize > 0 && current.WithdrawnBy == r.Task {

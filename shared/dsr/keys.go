@@ -13,7 +13,7 @@ import (
 
 // All keys of this package in the control table:
 //
-//	request#<task>                       request | ids#<page> | batch#<n> | cursor#<n> | pack
+//	request#<task>                       request | ids#<page> | batch#<plan>#<n> | cursor#<plan>#<n> | pack#<plan>
 //	project#<id>#requests[#<type>]       <13-digit ms>#<task>
 //	project#<id>#mark#<mark>             <task>     which requests concern a subject
 //	project#<id>#idempotency             <SHA-256 of the key>
@@ -28,15 +28,22 @@ func idsKey(task string, page int) table.Key {
 	return table.Key{PK: "request#" + task, SK: fmt.Sprintf("ids#%04d", page)}
 }
 
-func batchKey(task string, n int) table.Key {
-	return table.Key{PK: "request#" + task, SK: fmt.Sprintf("batch#%04d", n)}
+func batchKey(r Request, n int) table.Key {
+	return table.Key{PK: "request#" + r.Task, SK: fmt.Sprintf("batch#%04d#%04d", r.Plan, n)}
 }
 
-func cursorKey(task string, n int) table.Key {
-	return table.Key{PK: "request#" + task, SK: fmt.Sprintf("cursor#%04d", n)}
+func cursorKey(r Request, n int) table.Key {
+	return table.Key{PK: "request#" + r.Task, SK: fmt.Sprintf("%s%04d#%04d", cursorPrefix, r.Plan, n)}
 }
 
-func packKey(task string) table.Key { return table.Key{PK: "request#" + task, SK: "pack"} }
+const (
+	cursorPrefix = "cursor#"
+	packPrefix   = "pack#"
+)
+
+func packKey(r Request) table.Key {
+	return table.Key{PK: "request#" + r.Task, SK: fmt.Sprintf("%s%04d", packPrefix, r.Plan)}
+}
 
 func listKeys(r Request) []table.Key {
 	sk := moment(r.Created) + "#" + r.Task

@@ -31,7 +31,7 @@ func (w *world) people() {
 // unzip reads the names and contents of an export.
 func (w *world) unzip(r dsr.Request) map[string]string {
 	w.t.Helper()
-	data := read(w.t, w.bucket, archive.Key(r.Task))
+	data := read(w.t, w.bucket, archive.Key(archive.Work(r.Task, w.status(r).Plan)))
 	z, err := zip.NewReader(bytes.NewReader([]byte(data)), int64(len(data)))
 	if err != nil {
 		w.t.Fatal(err)
@@ -307,7 +307,7 @@ func TestDeletionWithdrawsArchives(t *testing.T) {
 	if _, err := w.Download(t.Context(), project, both.Task, dsr.By{}); kind.Of(err) != kind.Gone {
 		t.Errorf("download of a withdrawn archive: got %v, want Gone", err)
 	}
-	if got, want := files(t, w.bucket, "exports/"), []string{archive.Key(bob.Task)}; !slices.Equal(got, want) {
+	if got, want := files(t, w.bucket, "exports/"), []string{archive.Key(archive.Work(bob.Task, 0))}; !slices.Equal(got, want) {
 		t.Errorf("archives: got %v, want %v", got, want)
 	}
 	if text := read(t, w.bucket, "certificates/"+deletion.Task+".json"); !strings.Contains(text, both.Task) || strings.Contains(text, bob.Task) {

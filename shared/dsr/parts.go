@@ -86,5 +86,8 @@ type Settings struct {
 	ArchiveLife  time.Duration // how long an archive can be downloaded; 14 days
 	Batch        int           // least subjects to a batch; 50
 	SegmentSize  int           // bytes at which a segment ends; archive.SegmentSize
-	Laps         int           // asks of one task in one execution; 12
+	// TaskLife is how long a task may go on after its execution has ended; 1 min. An
+	// export that failed less than that ago still holds its claims.
+	TaskLife time.Duration
+	Laps     int // asks of one task in one execution; 12
 }

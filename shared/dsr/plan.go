@@ -40,7 +40,7 @@ func (s *Service) Plan(ctx context.Context, step Step) (Step, error) {
 			return step, err
 		}
 	}
-	if r.Type == Export && (r.Withdrawn || r.Empty) {
+	if r.Type == Export && (r.Withdrawn || r.Afresh) {
 		if r, version, err = s.forget(ctx, r, version); err != nil {
 			return step, err
 		}
@@ -77,7 +77,7 @@ func (s *Service) cut(ctx context.Context, r Request) (int, error) {
 			for i, id := range ids[from:min(from+size, len(ids))] {
 				b.Clusters = append(b.Clusters, cluster{Folder: from + i + 1, Submitted: []string{string(id)}, IDs: []string{string(id)}})
 			}
-			item, err := encode(batchKey(r.Task, len(ops)), b)
+			item, err := encode(batchKey(r, len(ops)), b)
 			if err != nil {
 				return 0, err
 			}
@@ -87,42 +87,64 @@ func (s *Service) cut(ctx context.Context, r Request) (int, error) {
 	return len(ops), kind.Wrap("write batches", s.Control.WriteMany(ctx, ops))
 }
 
-// forget takes an export's plan back, so that Plan starts afresh: its segments
-// are missing, or one was withdrawn.
+// forget begins an export's next try and then removes the files of the last: its
+// segments are missing, or one was withdrawn, or it found nothing.
 func (s *Service) forget(ctx context.Context, r Request, version table.Version) (Request, table.Version, error) {
-	if err := s.dropFiles(ctx, r.Task); err != nil {
+	next := r
+	next.Plan++
+	next.Batches, next.Limit, next.Before, next.ArchiveSize, next.Manifest = 0, zeroTime, Tally{}, 0, ""
+	next.Withdrawn, next.WithdrawnBy, next.Afresh = false, "", false
+	if err := s.swap(ctx, next, version); err != nil {
 		return r, version, err
 	}
-	ops := []table.Op{table.Delete(packKey(r.Task), table.Cond{})}
-	for n := range r.Batches {
-		ops = append(ops, table.Delete(cursorKey(r.Task, n), table.Cond{}))
-	}
-	if err := s.Control.WriteMany(ctx, ops); err != nil {
-		return r, version, kind.Wrap("forget a plan", err)
-	}
-	r.Batches, r.Limit, r.Withdrawn, r.WithdrawnBy, r.Empty = 0, zeroTime, false, "", false
-	if err := s.swap(ctx, r, version); err != nil {
+	if err := s.dropFiles(ctx, r); err != nil {
 		return r, version, err
 	}
 	return s.load(ctx, r.Task)
 }
 
-// dropFiles deletes the segments and the archive of an export, one that is being
-// put together included.
-func (s *Service) dropFiles(ctx context.Context, task string) error {
-	if err := s.dropSegments(ctx, task); err != nil {
-		return err
+// dropAll deletes everything that an export has read out, of all its tries: files
+// and, unless it ended well, the cursors, which can hold the last bytes of a
+// record.
+func (s *Service) dropAll(ctx context.Context, r Request) error {
+	for ; r.Plan >= 0; r.Plan-- {
+		if err := s.dropFiles(ctx, r); err != nil {
+			return err
+		}
 	}
-	if err := s.Bucket.Abort(ctx, archive.Key(task), ""); err != nil {
-		return kind.Wrap("give up an upload", err)
+	if r.Status == Success {
+		return nil
 	}
-	return kind.Wrap("delete an archive", s.Bucket.Delete(ctx, archive.Key(task)))
+	var ops []table.Op
+	for _, prefix := range []string{cursorPrefix, packPrefix} {
+		err := s.eachItem(ctx, requestKey(r.Task).PK, prefix, func(item table.Item) error {
+			ops = append(ops, table.Delete(item.Key, table.Cond{}))
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return kind.Wrap("delete cursors", s.Control.WriteMany(ctx, ops))
 }
 
-func (s *Service) dropSegments(ctx context.Context, task string) error {
+// dropFiles deletes the segments and the archive of r's try, one that is being put
+// together included.
+func (s *Service) dropFiles(ctx context.Context, r Request) error {
+	if err := s.dropSegments(ctx, r); err != nil {
+		return err
+	}
+	key := archive.Key(r.work())
+	if err := s.Bucket.Abort(ctx, key, ""); err != nil {
+		return kind.Wrap("give up an upload", err)
+	}
+	return kind.Wrap("delete an archive", s.Bucket.Delete(ctx, key))
+}
+
+func (s *Service) dropSegments(ctx context.Context, r Request) error {
 	const most = 500
 	for {
-		found, err := s.Bucket.List(ctx, archive.SegmentPrefix(task), "", most)
+		found, err := s.Bucket.List(ctx, archive.SegmentPrefix(r.work()), "", most)
 		if err != nil {
 			return kind.Wrap("list segments", err)
 		}
@@ -159,7 +181,7 @@ func (s *Service) planExport(ctx context.Context, step Step, r Request, version 
 		// A deletion may have taken segments of an earlier attempt back since this
 		// record was read; then the swap fails and Plan runs again.
 		if r.Limit.IsZero() {
-			r.Limit = s.now()
+			r.Limit = s.limit(r)
 		}
 		if r.Status != Started {
 			if r, err = s.move(ctx, r, version, Started, program, ""); err != nil {
@@ -170,6 +192,15 @@ func (s *Service) planExport(ctx context.Context, step Step, r Request, version 
 		}
 	}
 	return s.ready(ctx, step, r, collected)
+}
+
+// limit is the moment up to which a request concerns data: now, but never before
+// the request, whatever became of the clock.
+func (s *Service) limit(r Request) time.Time {
+	if now := s.now(); now.After(r.Created) {
+		return now
+	}
+	return r.Created
 }
 
 // ready answers Ready with the batches that are not yet in phase end.

@@ -147,7 +147,7 @@ func (s *Service) Link(ctx context.Context, r Request) (string, error) {
 	if r.Type != Export || r.Status != Success || r.Withdrawn || s.expired(r) {
 		return "", nil
 	}
-	return s.Bucket.Link(ctx, archive.Key(r.Task), blob.Link{Lifetime: LinkLife, Filename: r.Task + ".zip", Type: "application/zip"})
+	return s.Bucket.Link(ctx, archive.Key(r.work()), blob.Link{Lifetime: LinkLife, Filename: r.Task + ".zip", Type: "application/zip"})
 }
 
 func (s *Service) expired(r Request) bool {

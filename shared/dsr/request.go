@@ -2,6 +2,8 @@ package dsr
 
 import (
 	"time"
+
+	"lethe/shared/archive"
 )
 
 // A Type is what a request asks for.
@@ -84,9 +86,12 @@ type Request struct {
 	// Withdrawn means the archive was taken back because a subject in it was erased.
 	Withdrawn   bool   `json:"withdrawn,omitempty"`
 	WithdrawnBy string `json:"withdrawn_by,omitempty"` // the deletion's task
-	// Empty means an export ended because it found nothing; run again it looks
-	// afresh.
-	Empty       bool  `json:"empty,omitempty"`
+	// Plan numbers an export's tries: each has batches, cursors and files of its own,
+	// so that a task of an earlier one can put nothing into a later one's archive.
+	// Afresh asks Plan for the next, and Replanned is the attempt that last did.
+	Plan        int   `json:"plan,omitempty"`
+	Afresh      bool  `json:"afresh,omitempty"`
+	Replanned   int   `json:"replanned,omitempty"`
 	ArchiveSize int64 `json:"archive_size,omitempty"` // bytes
 	// Manifest is the SHA-256 of the archive's manifest.json, which holds that of
 	// every other file in it.
@@ -115,3 +120,6 @@ func (t *Tally) add(f Found) {
 
 // Begun reports whether a deletion has passed Begin.
 func (r Request) Begun() bool { return r.Type == Deletion && !r.Limit.IsZero() }
+
+// work names the files of r's present try.
+func (r Request) work() string { return archive.Work(r.Task, r.Plan) }

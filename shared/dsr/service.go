@@ -13,6 +13,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"lethe/shared/archive"
@@ -36,6 +37,7 @@ func New(p Parts) *Service {
 	def(&s.Budget, 5*time.Minute)
 	def(&s.Outstanding, 100)
 	def(&s.ArchiveLife, 14*24*time.Hour)
+	def(&s.TaskLife, time.Minute)
 	def(&s.Batch, 50)
 	def(&s.SegmentSize, archive.SegmentSize)
 	def(&s.Laps, 12)
@@ -89,8 +91,10 @@ func (s *Service) move(ctx context.Context, r Request, version table.Version, to
 	if was.Open() && !to.Open() {
 		ops = append(ops, table.AddUpTo(outstandingKey(r.Project), -1, maxCount))
 	}
+	reopened := -1 // the place in the transaction of the operation that counts it
 	if !was.Open() && to.Open() {
-		ops = append(ops, table.AddUpTo(outstandingKey(r.Project), 1, maxCount))
+		reopened = 1 + len(ops)
+		ops = append(ops, table.AddUpTo(outstandingKey(r.Project), 1, s.Settings.Outstanding))
 	}
 	if action != "" {
 		audit, err := s.Auditor.Record(ctx, Entry{Project: r.Project, Time: s.now(), Actor: by.Actor, From: by.From, Action: action, Task: r.Task})
@@ -99,7 +103,11 @@ func (s *Service) move(ctx context.Context, r Request, version table.Version, to
 		}
 		ops = append(ops, audit...)
 	}
-	return r, s.swap(ctx, r, version, ops...)
+	err := s.swap(ctx, r, version, ops...)
+	if slices.Contains(table.Failed(err), reopened) {
+		err = s.tooMany()
+	}
+	return r, err
 }
 
 const maxCount = 1 << 53

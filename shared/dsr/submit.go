@@ -144,9 +144,7 @@ func (s *Service) submitOnce(ctx context.Context, sub Submission, ids []kind.Sub
 	for _, failed := range table.Failed(err) {
 		switch failed {
 		case count:
-			return r, kind.E(kind.Throttled, "submit", &LimitError{
-				Limit: fmt.Sprintf("This project has %d open requests, the most that may be open at a time. Try again when one has ended.", s.Settings.Outstanding),
-				After: outstandingRetry})
+			return r, s.tooMany()
 		case subject:
 			return r, kind.Say(kind.Conflict, "subject_request_id was used before in this project. Use a new one.")
 		}
@@ -223,6 +221,9 @@ func (s *Service) takeToken(ctx context.Context, project string, now time.Time) 
 		if at := time.UnixMilli(ms); at.After(now) {
 			full = at
 		}
+		if full.Sub(now) > rateBurst*rateInterval {
+			full = now // the clock was put back, and would keep the project out until then
+		}
 	}
 	full = full.Add(rateInterval)
 	if over := full.Sub(now) - rateBurst*rateInterval; over > 0 {
@@ -230,6 +231,12 @@ func (s *Service) takeToken(ctx context.Context, project string, now time.Time) 
 	}
 	next := table.Item{Key: rateKey(project), Data: strconv.AppendInt(nil, full.UnixMilli(), 10)}
 	return table.Put(next, table.IfAt(item.Version)), nil
+}
+
+func (s *Service) tooMany() error {
+	return kind.E(kind.Throttled, "submit", &LimitError{
+		Limit: fmt.Sprintf("This project has %d open requests, the most that may be open at a time. Try again when one has ended.", s.Settings.Outstanding),
+		After: outstandingRetry})
 }
 
 func tooFast(after time.Duration) error {
