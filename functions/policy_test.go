@@ -312,9 +312,9 @@ func resolve(t *testing.T, name string) string {
 // that a file is absent, which moto tells everybody.
 var spare = map[string][]string{
 	"api":     {"s3:ListBucket"},
-	"collect": {"s3:AbortMultipartUpload"},
-	"finish":  {"s3:AbortMultipartUpload"},
-	"pack":    {"dynamodb:BatchWriteItem", "s3:AbortMultipartUpload", "s3:DeleteObject", "s3:ListBucket", "s3:ListBucketMultipartUploads"},
+	"collect": {"s3:AbortMultipartUpload", "s3:DeleteObject", "s3:ListBucket", "s3:ListBucketMultipartUploads"},
+	"finish":  {"dynamodb:BatchWriteItem", "s3:AbortMultipartUpload"},
+	"pack":    {"s3:AbortMultipartUpload", "s3:DeleteObject", "s3:ListBucket", "s3:ListBucketMultipartUploads"},
 	"plan":    {"s3:AbortMultipartUpload", "s3:DeleteObject", "s3:ListBucket", "s3:ListBucketMultipartUploads"},
 }
 

@@ -48,6 +48,10 @@ type Platform struct {
 	settings dsr.Settings
 }
 
+// taskLife is the longest that Lambda lets a task run: the Timeout of the tasks'
+// functions in template.yaml.
+const taskLife = 15 * time.Minute
+
 // Open connects to what c names. It unwraps the suppression keys, and makes no
 // other call. It takes the credentials that Lambda puts into the environment, and
 // AWS_ENDPOINT_URL where it is set.
@@ -68,7 +72,7 @@ func Open(ctx context.Context, c Config) (*Platform, error) {
 		Keys:     keys,
 		Clock:    time.Now,
 		Log:      slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: c.Level})),
-		settings: dsr.Settings{CancelWindow: c.CancelWindow},
+		settings: dsr.Settings{CancelWindow: c.CancelWindow, TaskLife: taskLife},
 	}
 	if c.CancelWindow == 0 {
 		p.settings.CancelWindow = -1 // none; zero would be the default
