@@ -283,6 +283,11 @@ func TestLogHoldsNothingPersonal(t *testing.T) {
 	w.finish(task)
 	w.do("GET", w.at(retrievals+"/"+task), "")
 	w.do("GET", w.at(retrievals+"/"+person), "")
+	const device = "3f0d0b0e-5f5c-4c6f-9d7e-0a1b2c3d4e5f" // an identifier that looks like a task's
+	w.do("GET", w.at(retrievals+"/"+device), "")
+	w.do("GET", w.at(requests+"/"+device), "")
+	w.do("DELETE", w.at(deletions+"/"+device), "")
+	w.do("GET", retrievals+"/"+device, "")
 	w.do("GET", "/"+person+"?"+person, "")
 	w.do("AMELIE", w.at(retrievals), body)
 	w.do("POST", w.at(retrievals), `{"distinct_ids":["`+person+`","0"]}`)
@@ -291,7 +296,7 @@ func TestLogHoldsNothingPersonal(t *testing.T) {
 	w.panicking(person)
 	log := w.log.String()
 	for name, secret := range map[string]string{
-		"identifier": person, "made-up method": "AMELIE", "GDPR token": w.GDPRToken, "project token": w.ProjectToken, "requester": "pat@example.com", "network address": "192.0.2.1",
+		"identifier": person, "identifier of a device": device, "made-up method": "AMELIE", "GDPR token": w.GDPRToken, "project token": w.ProjectToken, "requester": "pat@example.com", "network address": "192.0.2.1",
 	} {
 		if strings.Contains(log, secret) {
 			t.Errorf("the log holds an %s:\n%s", name, log)

@@ -61,6 +61,7 @@ func idempotencyKey(r *http.Request) (string, error) {
 func (e *edge) of(c *call, t dsr.Type) (r dsr.Request, ids []string, found bool, err error) {
 	r, err = e.Service.Get(c.r.Context(), c.project.ID, c.task)
 	if kind.Of(err) == kind.NotFound || err == nil && r.Type != t {
+		c.unknown = true
 		return r, []string{}, false, nil
 	}
 	if err != nil {

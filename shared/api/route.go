@@ -27,6 +27,7 @@ type call struct {
 	w       http.ResponseWriter
 	r       *http.Request
 	task    string // what the name in braces stood for
+	unknown bool   // it names no request of the project
 	query   url.Values
 	actor   account.Actor
 	project account.Project
@@ -98,7 +99,7 @@ func (e *edge) dispatch(w http.ResponseWriter, r *http.Request) {
 		e.fail(w, r, kind.Say(kind.NotAllowed, "This path does not take the method. It takes "+strings.Join(methods, ", ")+"."))
 		return
 	}
-	note(r).route(found.pattern, task)
+	note(r).route(found.pattern, "")
 	if found.method != anyMethod {
 		ctx, cancel := context.WithTimeout(r.Context(), requestTime)
 		defer cancel()
@@ -108,6 +109,11 @@ func (e *edge) dispatch(w http.ResponseWriter, r *http.Request) {
 	err := e.admit(c, found)
 	if err == nil {
 		err = found.serve(c)
+		// A path can hold anything, an identifier too: only what names a request is
+		// fit for the log.
+		if k := kind.Of(err); !c.unknown && (k == "" || k == kind.NotAllowed || k == kind.Gone || k == kind.Conflict) && task != "" {
+			note(r).route(found.pattern, task)
+		}
 	}
 	if err != nil {
 		if kind.Of(err) == kind.NotAllowed {

@@ -232,3 +232,29 @@ func testIDsOfAllSorts(t *testing.T, s *shop) {
 		t.Errorf("%d items are left, the first %q", len(left), left[0].Key)
 	}
 }
+
+// A person who was to be forgotten links a device again, before Erase came by: the
+// new link is new collection, and stays.
+func TestEdgeSentAfterTheCutoffStays(t *testing.T) {
+	s := newShop(t)
+	link := `{"event":"$identify","properties":{"$identified_id":"ann","$anon_id":"cookie","distinct_id":"ann"}}`
+	s.event(link)
+	erasure := s.people("ann")
+	erasure.Erasure, erasure.Limit = true, s.clock()
+	s.suppress("task", erasure.Limit, "ann")
+	s.pass(time.Minute)
+	s.event(link)
+	s.steps(s.Erase, erasure)
+	edges := 0
+	for _, item := range s.items() {
+		if strings.HasPrefix(item.SK, "edge#") {
+			edges++
+		}
+	}
+	if edges != 2 {
+		t.Errorf("got %d items of edges, want the two of the new one", edges)
+	}
+	if found, _ := s.steps(s.Find, erasure); len(found) > 0 {
+		t.Errorf("found %v from before the cutoff", found)
+	}
+}

@@ -23,7 +23,7 @@ type writing struct {
 	ops      []table.Op        // one for each event that fits an item
 	at       map[table.Key]int // the place in ops, or -1 for one that is large
 	large    map[table.Key]large
-	edges    map[[2]table.Key]edge
+	edges    map[[2]table.Key]linking
 	subjects map[string]bool // partitions that are new
 	rows     int64
 	dropped  int
@@ -99,21 +99,25 @@ func (w *writing) add(e *Event, r row) error {
 // addEdge takes in an edge that is new. It reports false if it was late, because
 // one of its ends was erased since.
 func (w *writing) addEdge(g edge) (bool, error) {
+	link := linking{edge: g}
 	for _, id := range []kind.Subject{g.from, g.to} {
 		cutoff, err := w.look.cutoff(id)
 		if err != nil || !g.time.After(cutoff) {
 			return false, err
 		}
+		if cutoff.After(link.cutoff) {
+			link.cutoff = cutoff
+		}
 	}
 	keys := g.keys(w.project)
-	if w.look.has(keys[0]) && w.look.has(keys[1]) {
-		return true, nil
+	if there, err := link.stands(keys, w.look.items); there || err != nil {
+		return there, err
 	}
 	if w.edges == nil {
-		w.edges = map[[2]table.Key]edge{}
+		w.edges = map[[2]table.Key]linking{}
 	}
 	if _, ok := w.edges[keys]; !ok {
-		w.edges[keys] = g
+		w.edges[keys] = link
 		w.addSubject(keys[0].PK)
 		w.addSubject(keys[1].PK)
 	}
@@ -228,28 +232,68 @@ func valueOps(key table.Key, at table.Version, first []byte, pieces [][]byte, ha
 	return ops
 }
 
-// writeEdges writes both items of each edge, or none. An edge that somebody else
-// wrote meanwhile stays as it is.
+// A linking is an edge on its way. One that stands already, but from before the
+// cutoff, is about to be erased, and is replaced.
+type linking struct {
+	edge
+	cutoff time.Time // the later of both ends'
+	at     [2]table.Version
+}
+
+// stands reports whether both items are there and stay, and else notes which
+// versions of them to replace.
+func (l *linking) stands(keys [2]table.Key, items map[table.Key]table.Item) (bool, error) {
+	stay := 0
+	for i, key := range keys {
+		item, ok := items[key]
+		l.at[i] = item.Version
+		if !ok {
+			continue
+		}
+		h, err := readHead(item.Data)
+		if err != nil {
+			return false, err
+		}
+		if time.UnixMilli(h.received).After(l.cutoff) {
+			stay++
+		}
+	}
+	return stay == len(keys), nil
+}
+
+// write writes both items of an edge, or none. One that somebody else wrote
+// meanwhile stays as it is.
+func (l linking) write(ctx context.Context, w *writing, keys [2]table.Key) error {
+	values := l.values()
+	for {
+		var ops []table.Op
+		for i, key := range keys {
+			data, _, err := w.store.codec.encode(w.received, values[i])
+			if err != nil {
+				return err
+			}
+			ops = append(ops, table.Put(table.Item{Key: key, Data: data}, table.IfAt(l.at[i])))
+		}
+		err := w.store.subjects.Write(ctx, ops...)
+		if kind.Of(err) != kind.Conflict || ctx.Err() != nil {
+			return err
+		}
+		items, err := w.store.subjects.GetMany(ctx, keys[:])
+		if err != nil {
+			return err
+		}
+		if there, err := l.stands(keys, items); there || err != nil {
+			return err
+		}
+	}
+}
+
+// writeEdges writes edges, some at once.
 func (w *writing) writeEdges(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(8)
-	for keys, g := range w.edges {
-		group.Go(func() error {
-			values := g.values()
-			var ops []table.Op
-			for i, key := range keys {
-				data, _, err := w.store.codec.encode(w.received, values[i])
-				if err != nil {
-					return err
-				}
-				ops = append(ops, table.Put(table.Item{Key: key, Data: data}, table.IfAbsent()))
-			}
-			err := w.store.subjects.Write(ctx, ops...)
-			if kind.Of(err) == kind.Conflict {
-				return nil
-			}
-			return err
-		})
+	for keys, link := range w.edges {
+		group.Go(func() error { return link.write(ctx, w, keys) })
 	}
 	return group.Wait()
 }
