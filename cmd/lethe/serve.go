@@ -91,8 +91,8 @@ func (s settings) serve(c *cobra.Command) error {
 // run wires the parts, gets the demo ready, announces and serves.
 func (s settings) run(ctx context.Context, c *cobra.Command, p *local.Platform, l net.Listener, log *slog.Logger) error {
 	defer l.Close()
-	accounts := account.New(p.Control, time.Now)
-	store := events.New(p.Subjects, p.Keys, time.Now, events.Log(log))
+	accounts := account.New(p.Control, p.Clock)
+	store := events.New(p.Subjects, p.Keys, p.Clock, events.Log(log))
 	service, err := p.Service(accounts, dsr.Settings{CancelWindow: s.period()}, store)
 	if err != nil {
 		return failing(err)
@@ -107,8 +107,8 @@ func (s settings) run(ctx context.Context, c *cobra.Command, p *local.Platform, 
 	worked := make(chan error, 1)
 	go func() { worked <- p.Run(work) }()
 	h := api.New(api.Parts{
-		Accounts: accounts, Service: service, Ingestion: api.NewIngestion(accounts, store, time.Now, log),
-		Clock: time.Now, Log: log, Hosts: hosts(l),
+		Accounts: accounts, Service: service, Ingestion: api.NewIngestion(accounts, store, p.Clock, log),
+		Clock: p.Clock, Log: log, Hosts: hosts(l),
 	})
 	serving, cut := context.WithCancel(ctx)
 	defer cut()

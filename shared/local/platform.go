@@ -7,6 +7,7 @@
 //	files/              archives, segments, certificates, the ledger
 //	keys/suppression    under which the erased are known; without it they come back
 //	keys/link           under which links to files are signed
+//	clock               the time it has come to
 package local
 
 import (
@@ -45,8 +46,10 @@ type Platform struct {
 	Subjects table.Table
 	Bucket   *Directory
 	Keys     kind.Keyring
+	Clock    dsr.Clock // never goes back, unlike the machine's
 
 	config  Config
+	clock   *clock
 	address atomic.Value // string
 	lock    *Lock
 	db      *DB
@@ -79,17 +82,21 @@ func Open(c Config) (_ *Platform, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if p.clock, err = openClock(c.Data, c.Clock); err != nil {
+		return nil, err
+	}
+	p.Clock = p.clock.now
 	base := func() string { return p.address.Load().(string) }
-	if p.Bucket, err = OpenDirectory(filepath.Join(c.Data, filesFolder), link, base, c.Clock); err != nil {
+	if p.Bucket, err = OpenDirectory(filepath.Join(c.Data, filesFolder), link, base, p.Clock); err != nil {
 		return nil, err
 	}
 	if c.LedgerCopy != "" {
-		if p.copy, err = OpenDirectory(c.LedgerCopy, link, base, c.Clock); err != nil {
+		if p.copy, err = OpenDirectory(c.LedgerCopy, link, base, p.Clock); err != nil {
 			return nil, &kind.Error{Kind: kind.Forbidden, Op: "open the copy of the ledger", Err: err,
 				Sentence: "The directory that --ledger-copy names cannot be written: give this user the right to, or choose another."}
 		}
 	}
-	if p.db, err = OpenDB(filepath.Join(c.Data, databaseFile), c.Clock); err != nil {
+	if p.db, err = OpenDB(filepath.Join(c.Data, databaseFile), p.Clock); err != nil {
 		return nil, err
 	}
 	p.Control, p.Subjects = p.db.Table("control"), p.db.Table("subjects")
@@ -129,6 +136,9 @@ func (p *Platform) ServeAt(address string) { p.address.Store(address) }
 // Close ends what Open opened. Run must have returned.
 func (p *Platform) Close() error {
 	var all []error
+	if p.clock != nil {
+		all = append(all, p.clock.keep())
+	}
 	if p.db != nil {
 		all = append(all, p.db.Close())
 	}
@@ -151,13 +161,13 @@ func (p *Platform) Service(a dsr.Auditor, settings dsr.Settings, sources ...dsr.
 	w := &workflow{}
 	parts := dsr.Parts{
 		Control: p.Control, Bucket: p.Bucket, Workflow: w, Sources: sources, Auditor: a,
-		Keys: p.Keys, Clock: p.config.Clock, Log: p.config.Log, Settings: settings,
+		Keys: p.Keys, Clock: p.Clock, Log: p.config.Log, Settings: settings,
 	}
 	if p.copy != nil {
 		parts.LedgerCopy = blob.Bucket(p.copy)
 	}
 	service := dsr.New(parts)
-	engine, err := newEngine(p.db.Table("workflow"), p.config, service)
+	engine, err := newEngine(p.db.Table("workflow"), p.Clock, p.config.Log, service)
 	if err != nil {
 		return nil, err
 	}

@@ -106,7 +106,7 @@ func TestRunFinishesWhatAnEarlierProcessAccepted(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got, want := r.Status, dsr.Failure; got != want || !r.Empty {
+	if got, want := r.Status, dsr.Failure; got != want || !r.Afresh {
 		t.Errorf("got %v, want %v since nothing was found", got, want)
 	}
 	stop()

@@ -26,8 +26,9 @@ const (
 func (p *Platform) schedule() []job {
 	return []job{
 		{"sweep", sweepEvery, p.service.Sweep},
+		{"keep the time", keepClockEvery, func(context.Context) error { return p.clock.keep() }},
 		{"expire records", expireEvery, p.db.Expire},
-		{"expire files", expireEvery, func(ctx context.Context) error { return expireFiles(ctx, p.Bucket, p.config.Clock()) }},
+		{"expire files", expireEvery, func(ctx context.Context) error { return expireFiles(ctx, p.Bucket, p.Clock()) }},
 	}
 }
 

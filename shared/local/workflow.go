@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"encoding/json"
+	"log/slog"
 
 	"lethe/shared/asl"
 	"lethe/shared/dsr"
@@ -21,7 +22,7 @@ func resources(s *dsr.Service) map[string]func(context.Context, dsr.Step) (dsr.S
 }
 
 // newEngine makes the interpreter of the two state machines, with the tasks of s.
-func newEngine(t table.Table, c Config, s *dsr.Service) (*asl.Engine, error) {
+func newEngine(t table.Table, now dsr.Clock, log *slog.Logger, s *dsr.Service) (*asl.Engine, error) {
 	tasks, substitutions := map[string]asl.Task{}, map[string]string{}
 	for name, task := range resources(s) {
 		arn := "arn:lethe:local:::function:" + name
@@ -36,7 +37,7 @@ func newEngine(t table.Table, c Config, s *dsr.Service) (*asl.Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	return asl.New(t, c.Clock, c.Log, tasks, export, deletion)
+	return asl.New(t, now, log, tasks, export, deletion)
 }
 
 func taskOf(task func(context.Context, dsr.Step) (dsr.Step, error)) asl.Task {
