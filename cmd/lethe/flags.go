@@ -33,7 +33,7 @@ func (s *settings) register(f *pflag.FlagSet) {
 	f.StringVar(&s.listen, "listen", "127.0.0.1:8080", "`address` to listen on, loopback only; port 0 takes a free one")
 	f.BoolVar(&s.demo, "demo", false, "make a project, an owner and some months of made-up events, once")
 	f.BoolVar(&s.json, "json", false, "when ready, print one line of JSON for programs")
-	f.DurationVar(&s.window, "cancel-window", window, "`time` in which a deletion can be cancelled; 10s with --demo")
+	f.DurationVar(&s.window, "cancel-window", window, "`time` that a deletion waits before it begins, and can be cancelled; 10s with --demo")
 	f.StringVar(&s.log, "log", "info", "debug, info, warn or error; or a `file`; or both with a comma between")
 	f.StringVar(&s.ledgerCopy, "ledger-copy", "", "second `directory` for the ledger of erasures, best on another disk")
 }
@@ -65,7 +65,7 @@ func (s *settings) check() error {
 		return failure{statusUsage, "--data names no directory."}
 	}
 	if s.window < 0 {
-		return failure{statusUsage, "--cancel-window cannot be negative; 0 leaves no time to cancel."}
+		return failure{statusUsage, "--cancel-window cannot be negative; with 0 a deletion begins at once."}
 	}
 	host, _, err := net.SplitHostPort(s.listen)
 	if err != nil {
@@ -90,14 +90,18 @@ func loopback(host string) bool {
 
 // logger returns the log that --log describes, and what closes it.
 func (s *settings) logger(diag io.Writer) (*slog.Logger, func(), error) {
-	wrong := failure{statusUsage, "--log takes debug, info, warn or error, or a file, or both with a comma between."}
-	level, file := slog.LevelInfo, ""
+	wrong := failure{statusUsage, "--log takes debug, info, warn or error, or a file such as ./lethe.log, or both with a comma between."}
+	level, file, levels := slog.LevelInfo, "", 0
 	for _, part := range strings.Split(s.log, ",") {
 		switch strings.ToLower(part) {
 		case "debug", "info", "warn", "error":
+			if levels++; levels > 1 {
+				return nil, nil, wrong
+			}
 			_ = level.UnmarshalText([]byte(part)) // knows these words
 		default:
-			if part == "" || file != "" {
+			// A bare word is a level mistyped rather than a file.
+			if file != "" || !strings.ContainsAny(part, "./") {
 				return nil, nil, wrong
 			}
 			file = part

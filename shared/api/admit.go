@@ -54,7 +54,7 @@ func (e *edge) projectOf(c *call) (account.Project, error) {
 	}
 	p, err := e.Accounts.ByToken(c.r.Context(), tokens[0])
 	if kind.Of(err) == kind.NotFound {
-		return account.Project{}, kind.Say(kind.Forbidden, "The project token in the query is not known. Copy it from the settings of the project.")
+		return account.Project{}, kind.Say(kind.Forbidden, "The project token in the query is not known. Check that it was copied whole.")
 	}
 	return p, err
 }

@@ -51,7 +51,7 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 func parseObject(body []byte, known ...string) (map[string]json.RawMessage, error) {
 	body = bytes.TrimPrefix(body, []byte("\ufeff"))
 	if len(bytes.TrimSpace(body)) == 0 {
-		return nil, kind.Say(kind.Invalid, `The body is empty. Send a JSON object such as {"distinct_ids":["…"]}.`)
+		return nil, kind.Say(kind.Invalid, `The body is empty. Send a JSON object with the field "`+known[0]+`".`)
 	}
 	if at := invalidUTF8(body); at >= 0 {
 		return nil, kind.Say(kind.Invalid, fmt.Sprintf("The body is not UTF-8: see byte %d.", at+1))
@@ -66,7 +66,7 @@ func parseObject(body []byte, known ...string) (map[string]json.RawMessage, erro
 	}
 	in := json.NewDecoder(bytes.NewReader(body))
 	if open, err := in.Token(); err != nil || open != json.Delim('{') {
-		return nil, kind.Say(kind.Invalid, `The body must be a JSON object such as {"distinct_ids":["…"]}.`)
+		return nil, kind.Say(kind.Invalid, `The body must be a JSON object with the field "`+known[0]+`".`)
 	}
 	fields := make(map[string]json.RawMessage)
 	for in.More() {
@@ -187,7 +187,7 @@ func parseIDs(raw json.RawMessage) ([]string, error) {
 		}
 		id, ok := identifier(one)
 		if !ok {
-			return nil, kind.Say(kind.Invalid, fmt.Sprintf("distinct_ids must hold strings or numbers only, of whole characters: see position %d, counted from 1.", len(ids)+1))
+			return nil, kind.Say(kind.Invalid, fmt.Sprintf("distinct_ids must hold only strings and numbers: see position %d, counted from 1.", len(ids)+1))
 		}
 		ids = append(ids, id)
 	}

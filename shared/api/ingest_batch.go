@@ -64,7 +64,7 @@ func (b *batches[T]) project(ctx context.Context, projects Projects, token strin
 // lacks a token that is known, the answer is 401: a program with a wrong token has
 // to notice.
 func (b *batches[T]) store(a *answer, r *http.Request, store func(context.Context, string, []T) (events.Receipt, error)) error {
-	const unknown = "The project token is missing or not known. Copy it from the settings of the project."
+	const unknown = "The project token is missing or not known. Check that it was copied whole."
 	if len(b.projects) == 0 && len(b.unknown) > 0 {
 		return kind.Say(kind.Unauthorized, unknown)
 	}

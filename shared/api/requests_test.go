@@ -243,7 +243,9 @@ func TestDownload(t *testing.T) {
 	task := w.create(retrievals, `{"distinct_ids":["bob"]}`)
 	paths := []string{w.at(retrievals + "/" + task + "/download"), w.at(requests + "/" + task + "/download")}
 	for _, path := range paths {
-		w.want(w.do("GET", path, ""), http.StatusMethodNotAllowed, "PENDING")
+		if a := w.want(w.do("GET", path, ""), http.StatusServiceUnavailable, "PENDING"); a.Header().Get("Retry-After") == "" {
+			t.Error("a file that is not ready comes without Retry-After")
+		}
 	}
 	w.finish(task)
 	for _, path := range paths {

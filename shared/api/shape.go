@@ -53,18 +53,33 @@ func listedOf(r dsr.Request) listed {
 // detail is all there is to tell of one request.
 type detail struct {
 	listed
-	ExtensionReason string        `json:"extension_reason,omitempty"`
-	CancelUntil     string        `json:"cancel_until,omitempty"` // of a deletion
-	Snapshot        string        `json:"snapshot,omitempty"`     // of an export
-	Cutoff          string        `json:"cutoff,omitempty"`       // of a deletion that has begun
-	Preview         *dsr.Tally    `json:"preview,omitempty"`      // what a deletion would erase
-	Found           *dsr.Tally    `json:"found,omitempty"`        // what was exported or erased
-	Withdrawn       bool          `json:"withdrawn,omitempty"`
-	WithdrawnBy     string        `json:"withdrawn_by,omitempty"`
-	ArchiveBytes    int64         `json:"archive_bytes,omitempty"`
-	ArchiveManifest string        `json:"archive_manifest_sha256,omitempty"`
-	Timeline        []change      `json:"timeline"`
-	Findings        []dsr.Finding `json:"findings"`
+	ExtensionReason string    `json:"extension_reason,omitempty"`
+	CancelUntil     string    `json:"cancel_until,omitempty"` // of a deletion
+	Snapshot        string    `json:"snapshot,omitempty"`     // of an export
+	Cutoff          string    `json:"cutoff,omitempty"`       // of a deletion that has begun
+	Preview         *found    `json:"preview,omitempty"`      // what a deletion would erase
+	Found           *found    `json:"found,omitempty"`        // what was exported or erased
+	Withdrawn       bool      `json:"withdrawn,omitempty"`
+	WithdrawnBy     string    `json:"withdrawn_by,omitempty"`
+	ArchiveBytes    int64     `json:"archive_bytes,omitempty"`
+	ArchiveManifest string    `json:"archive_manifest_sha256,omitempty"`
+	Timeline        []change  `json:"timeline"`
+	Findings        []finding `json:"findings"`
+}
+
+// found sums what was found. Edges are links to other identifiers; an export does
+// not count them, as it hands none out.
+type found struct {
+	Events   int64  `json:"events"`
+	Profiles int64  `json:"profiles"`
+	Edges    *int64 `json:"edges,omitempty"`
+	Subjects int64  `json:"subjects"`
+}
+
+// finding is a dsr.Finding, its edges as in found.
+type finding struct {
+	dsr.Finding
+	Edges *int64 `json:"edges,omitempty"`
 }
 
 type change struct {
@@ -76,15 +91,18 @@ func detailOf(d dsr.Detail) detail {
 	out := detail{
 		listed: listedOf(d.Request), ExtensionReason: d.Extension, CancelUntil: date(d.Window),
 		Withdrawn: d.Withdrawn, WithdrawnBy: d.WithdrawnBy, ArchiveBytes: d.ArchiveSize, ArchiveManifest: d.Manifest,
-		Findings: d.Findings,
+		Findings: make([]finding, len(d.Findings)),
+	}
+	for i, f := range d.Findings {
+		out.Findings[i] = finding{Finding: f, Edges: edges(d.Type, f.Edges)}
 	}
 	if d.Type == dsr.Export {
 		out.Snapshot = date(d.Limit)
 	} else {
 		out.Cutoff = date(d.Limit)
-		out.Preview = tally(d.Planned)
+		out.Preview = tally(d.Type, d.Planned)
 	}
-	out.Found = tally(d.Before)
+	out.Found = tally(d.Type, d.Before)
 	for _, c := range d.Timeline {
 		out.Timeline = append(out.Timeline, change{Status: c.Status, Date: date(c.Time)})
 	}
@@ -92,11 +110,18 @@ func detailOf(d dsr.Detail) detail {
 }
 
 // tally is t, or nothing where nothing was found, or looked for yet.
-func tally(t dsr.Tally) *dsr.Tally {
+func tally(of dsr.Type, t dsr.Tally) *found {
 	if t == (dsr.Tally{}) {
 		return nil
 	}
-	return &t
+	return &found{Events: t.Events, Profiles: t.Profiles, Edges: edges(of, t.Edges), Subjects: t.Subjects}
+}
+
+func edges(of dsr.Type, n int64) *int64 {
+	if of == dsr.Export {
+		return nil
+	}
+	return &n
 }
 
 // notFound is the status of a request that is unknown or another project's. It

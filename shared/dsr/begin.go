@@ -34,10 +34,10 @@ func (s *Service) Begin(ctx context.Context, step Step) (Step, error) {
 		return step, err
 	}
 	if blocked {
-		return s.later(step, claimRetry), nil
+		return s.wait(ctx, step, r, version)
 	}
 	if !r.Begun() {
-		r.Limit = s.limit(r)
+		r.Limit, r.Reason = s.limit(r), ""
 		if r, err = s.move(ctx, r, version, Started, program, "begin"); err != nil {
 			return step, err
 		}

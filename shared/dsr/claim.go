@@ -105,6 +105,22 @@ func (s *Service) others(ctx context.Context, r Request, ids []kind.Subject, t T
 	return out, err
 }
 
+// wait answers that a step has to be asked again later because of another request,
+// and lets the request say so.
+func (s *Service) wait(ctx context.Context, step Step, r Request, version table.Version) (Step, error) {
+	reason := "Waits for a deletion of the same people to end."
+	if r.Type == Deletion {
+		reason = "Waits for an export of the same people to end."
+	}
+	if r.Reason != reason {
+		r.Reason = reason
+		if err := s.swap(ctx, r, version); err != nil {
+			return step, err
+		}
+	}
+	return s.later(step, claimRetry), nil
+}
+
 // blocked reports whether a request of the other type is at work on one of the
 // ids. Both sides write their own claims first and then look, so that of two that
 // meet at least one sees the other.
@@ -118,7 +134,7 @@ func (s *Service) blocked(ctx context.Context, r Request, ids []kind.Subject) (b
 		switch {
 		case o.Status.Open() && (o.claimed || o.Status == Started):
 			return true, err
-		case o.Status == Failure && s.now().Sub(o.Finished) < s.Settings.TaskLife:
+		case o.Status == Failure && !o.Afresh && s.now().Sub(o.Finished) < s.Settings.TaskLife:
 			return true, err // a task of it may still be about to write
 		}
 	}

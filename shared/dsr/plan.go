@@ -176,10 +176,14 @@ func (s *Service) planExport(ctx context.Context, step Step, r Request, version 
 		}
 		if blocked {
 			// The deletion keeps its claim; this one steps back, or both would wait.
-			return s.later(step, claimRetry), s.setMarks(ctx, r, ids, false)
+			if err := s.setMarks(ctx, r, ids, false); err != nil {
+				return step, err
+			}
+			return s.wait(ctx, step, r, version)
 		}
 		// A deletion may have taken segments of an earlier attempt back since this
 		// record was read; then the swap fails and Plan runs again.
+		r.Reason = ""
 		if r.Limit.IsZero() {
 			r.Limit = s.limit(r)
 		}

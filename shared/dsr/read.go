@@ -154,8 +154,8 @@ func (s *Service) expired(r Request) bool {
 	return !s.now().Before(r.Finished.Add(s.Settings.ArchiveLife))
 }
 
-// Download makes a fresh link to the archive of an export. Kinds: NotFound;
-// NotAllowed while there is no archive; Gone when it was withdrawn or has reached
+// Download makes a fresh link to the archive of an export. Kinds: NotFound, also
+// where the export failed; Unavailable while it is at work; Gone when it was withdrawn or has reached
 // its end of life. The download stands in the audit trail.
 func (s *Service) Download(ctx context.Context, project, task string, by By) (string, error) {
 	r, err := s.Get(ctx, project, task)
@@ -166,8 +166,10 @@ func (s *Service) Download(ctx context.Context, project, task string, by By) (st
 		return "", kind.Say(kind.NotFound, "A deletion has no file to download; its certificate is under …/certificate.")
 	case r.Withdrawn:
 		return "", kind.Say(kind.Gone, "This export was withdrawn, because data of a person in it was erased since. Make a new request.")
+	case r.Status.Open():
+		return "", kind.Say(kind.Unavailable, "The file is not ready: this request is "+string(r.Status)+". Try again in a while.")
 	case r.Status != Success:
-		return "", kind.Say(kind.NotAllowed, "This request has no file to download: its status is "+string(r.Status)+".")
+		return "", kind.Say(kind.NotFound, "This request has no file: it ended "+string(r.Status)+". "+r.Reason)
 	case s.expired(r):
 		return "", kind.Say(kind.Gone, "This export has reached the end of its life and was deleted. Make a new request.")
 	}

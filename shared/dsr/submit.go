@@ -198,7 +198,7 @@ func (s *Service) firstAnswer(ctx context.Context, sub Submission) (Request, boo
 		return Request{}, false, err
 	}
 	if first.Digest != hex.EncodeToString(sub.Digest[:]) {
-		return Request{}, false, kind.Say(kind.Conflict, "This Idempotency-Key was used with another body within the last 24 hours. Use a new key for a new request.")
+		return Request{}, false, kind.Say(kind.Conflict, "This Idempotency-Key was used within the last 24 hours for another request: with another body, or for the other of retrievals and deletions. Use a new key for a new request.")
 	}
 	r, _, err := s.load(ctx, first.Task)
 	return r, err == nil, err

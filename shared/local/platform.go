@@ -18,6 +18,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync/atomic"
+	"time"
 
 	"lethe/shared/asl"
 	"lethe/shared/blob"
@@ -25,6 +26,10 @@ import (
 	"lethe/shared/kind"
 	"lethe/shared/table"
 )
+
+// taskLife is how long a task may go on after its execution has ended: here its
+// context ends with it.
+const taskLife = 5 * time.Second
 
 const (
 	databaseFile = "lethe.db"
@@ -159,6 +164,9 @@ func (p *Platform) Service(a dsr.Auditor, settings dsr.Settings, sources ...dsr.
 	// The service starts executions, and executions run tasks of the service: the
 	// workflow gets its engine once there are tasks to give the engine.
 	w := &workflow{}
+	if settings.TaskLife == 0 {
+		settings.TaskLife = taskLife
+	}
 	parts := dsr.Parts{
 		Control: p.Control, Bucket: p.Bucket, Workflow: w, Sources: sources, Auditor: a,
 		Keys: p.Keys, Clock: p.Clock, Log: p.config.Log, Settings: settings,
