@@ -1,6 +1,7 @@
 package local
 
 import (
+	"context"
 	"errors"
 	"net/url"
 	"os"
@@ -38,6 +39,9 @@ const (
 	// writer; at hardLog the writer waits for that, so the log is never much larger.
 	softLog = 64 << 20
 	hardLog = 256 << 20
+
+	// memory is reserved for each connection, not used; the driver panics beyond it.
+	memory = 512 << 20
 
 	// patience is how long a lock of another program, such as a backup, is waited for.
 	patience = 5 * time.Second
@@ -143,11 +147,11 @@ func (db *DB) Close() error {
 }
 
 // connect opens a connection of its own to the file.
-func (db *DB) connect(cache int) (*sqlite3.Conn, error) {
+func (db *DB) connect() (*sqlite3.Conn, error) {
 	name := url.URL{Scheme: "file", OmitHost: true, Path: db.path}
 	// What lies beside the file is to be for the same eyes.
 	name.RawQuery = "vfs=" + filesName + "&modeof=" + strings.ReplaceAll(url.QueryEscape(db.path), "+", "%20")
-	conn, err := sqlite3.OpenFlags(name.String(), sqlite3.OPEN_READWRITE|sqlite3.OPEN_URI)
+	conn, err := sqlite3.OpenContext(sqlite3.WithMaxMemory(context.Background(), memory), name.String())
 	if err != nil {
 		return nil, err
 	}
@@ -156,13 +160,21 @@ func (db *DB) connect(cache int) (*sqlite3.Conn, error) {
 		conn.Exec("PRAGMA synchronous = FULL"),
 		conn.Exec("PRAGMA secure_delete = 1"),
 		conn.Exec("PRAGMA temp_store = MEMORY"),
-		conn.Exec("PRAGMA cache_size = -"+strconv.Itoa(cache>>10)),
 		conn.WALAutoCheckpoint(0),
 	)
 	if err != nil {
 		return nil, errors.Join(err, disconnect(conn))
 	}
 	return conn, nil
+}
+
+// setCache bounds the cache of conn, in bytes. SQLite counts it in pages of the
+// size that it knows, which is the file's only when the file has been read.
+func setCache(conn *sqlite3.Conn, bytes int) error {
+	if _, err := number(conn, "SELECT count(*) FROM sqlite_schema"); err != nil {
+		return err
+	}
+	return conn.Exec("PRAGMA cache_size = -" + strconv.Itoa(bytes>>10))
 }
 
 // disconnect closes conn and what was prepared on it.

@@ -26,7 +26,7 @@ type reading struct{ get, forwards, backwards, indexForwards, indexBackwards, ne
 const columns = "pk, sk, v, n, x, ipk, isk, d"
 
 func openReader(db *DB) (*reader, error) {
-	conn, err := db.connect(readerCache)
+	conn, err := db.connect()
 	if err != nil {
 		return nil, err
 	}
@@ -39,6 +39,9 @@ func openReader(db *DB) (*reader, error) {
 
 func (r *reader) prepare() (err error) {
 	if err := r.conn.Exec("PRAGMA query_only = 1"); err != nil {
+		return err
+	}
+	if err := setCache(r.conn, readerCache); err != nil {
 		return err
 	}
 	if r.begin, err = prepare(r.conn, "BEGIN"); err != nil {

@@ -111,7 +111,7 @@ type checkpointer struct {
 const nearly = 8 << 20
 
 func openCheckpointer(db *DB) (*checkpointer, error) {
-	conn, err := db.connect(readerCache)
+	conn, err := db.connect()
 	if err != nil {
 		return nil, err
 	}

@@ -73,7 +73,7 @@ type writer struct {
 }
 
 func openWriter(db *DB) (*writer, error) {
-	conn, err := db.connect(writerCache)
+	conn, err := db.connect()
 	if err != nil {
 		return nil, err
 	}
@@ -90,6 +90,9 @@ func openWriter(db *DB) (*writer, error) {
 
 func (w *writer) prepare() (err error) {
 	if err := prepareFile(w.conn); err != nil {
+		return err
+	}
+	if err := setCache(w.conn, writerCache); err != nil {
 		return err
 	}
 	if w.begin, err = prepare(w.conn, "BEGIN IMMEDIATE"); err != nil {
