@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -67,6 +68,9 @@ func (s *settings) check() error {
 	if s.window < 0 {
 		return failure{statusUsage, "--cancel-window cannot be negative; with 0 a deletion begins at once."}
 	}
+	if s.ledgerCopy != "" && within(s.data, s.ledgerCopy) {
+		return failure{statusUsage, "--ledger-copy names a directory inside --data, which would be lost with it: choose another, best on another disk."}
+	}
 	host, _, err := net.SplitHostPort(s.listen)
 	if err != nil {
 		return failure{statusUsage, "--listen takes an address and a port, for example 127.0.0.1:8080."}
@@ -79,6 +83,20 @@ func (s *settings) check() error {
 		return failure{statusRefused, sentence}
 	}
 	return nil
+}
+
+// within reports whether path is dir or lies inside it.
+func within(dir, path string) bool {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return false
+	}
+	path, err = filepath.Abs(path)
+	if err != nil {
+		return false
+	}
+	rel, err := filepath.Rel(dir, path)
+	return err == nil && rel != ".." && !strings.HasPrefix(rel, "../")
 }
 
 // loopback reports whether host can only be reached from this machine. Another
