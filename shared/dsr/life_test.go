@@ -341,12 +341,14 @@ func TestClaims(t *testing.T) {
 			w.run()
 			w.advance(time.Minute)
 		}
-		w.want(deletion, dsr.Staging)
+		if got := w.want(deletion, dsr.Staging); !strings.Contains(got.Reason, "export") {
+			t.Errorf("it does not say what it waits for: %q", got.Reason)
+		}
 		w.flow.get(exec).end(dsr.ExecutionRunning)
 		w.settle()
 		w.want(export, dsr.Success)
-		if got := w.want(deletion, dsr.Success); got.Before.Events != 10 {
-			t.Errorf("erased %d events, want 10", got.Before.Events)
+		if got := w.want(deletion, dsr.Success); got.Before.Events != 10 || got.Reason != "" {
+			t.Errorf("erased %d events, want 10; reason %q", got.Before.Events, got.Reason)
 		}
 	})
 	t.Run("an export waits for a deletion", func(t *testing.T) {
@@ -366,7 +368,9 @@ func TestClaims(t *testing.T) {
 			w.run()
 			w.advance(time.Minute)
 		}
-		w.want(export, dsr.Staging)
+		if got := w.want(export, dsr.Staging); !strings.Contains(got.Reason, "deletion") {
+			t.Errorf("it does not say what it waits for: %q", got.Reason)
+		}
 		w.flow.get(name).end(dsr.ExecutionRunning)
 		w.settle()
 		w.want(deletion, dsr.Success)

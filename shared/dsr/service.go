@@ -86,6 +86,9 @@ func (s *Service) swap(ctx context.Context, r Request, version table.Version, op
 func (s *Service) move(ctx context.Context, r Request, version table.Version, to Status, by By, action string, more ...table.Op) (Request, error) {
 	was := r.Status
 	r.Status = to
+	if to == Success {
+		r.Reason = "" // of a wait that is over
+	}
 	r.Timeline = append(r.Timeline, Change{Status: to, Time: s.now()})
 	ops := more
 	if was.Open() && !to.Open() {
