@@ -19,16 +19,16 @@ import (
 	"lethe/shared/table"
 )
 
-// What measured best with batches of 2000 items of 500 B over 200,000 random
-// users, at 3 million rows and on two cores (see BenchmarkSQLite):
+// What measured best with batches of 2000 items over 200,000 random users, each
+// batch synced, on two cores (see BenchmarkSQLite; LETHE_BENCH_ROWS=3000000):
 //
 //   - Pages of 8 KB. A row of more than a quarter of a page goes on in pages of its
-//     own, which with 4 KB makes a store of 1 KB events three times as large; with
-//     16 KB every row written costs twice the bytes.
-//   - 64 MB of cache for the writer: it holds the inner pages of the tree. With
-//     16 MB it lost a quarter of its speed; memory-mapped reading gained nothing.
-//   - A batch sorted by key.
-//   - A checkpoint every 64 MB, beside the writer: it takes as long as the writing.
+//     own, so with 4 KB a store of 1 KB events is three times as large; with 500 B
+//     events it took 8% more CPU. With 16 KB each row written costs twice the bytes.
+//   - 64 MB of cache for the writer. 128 MB saved 4% of CPU at 3 million rows;
+//     memory-mapped reading and batches sorted by key saved nothing.
+//   - Writing to the log in large pieces (see logFile): a quarter less CPU.
+//   - Checkpoints beside the writer: a tenth more rows a second.
 const (
 	pageSize    = 8 << 10
 	writerCache = 64 << 20
@@ -122,7 +122,8 @@ func OpenDB(path string, now func() time.Time) (*DB, error) {
 	return db, nil
 }
 
-// Table returns one of the tables "control", "subjects" and "workflow".
+// Table returns one of the tables "control", "subjects" and "workflow"; any other
+// name is a mistake of the program, and panics.
 func (db *DB) Table(name string) table.Table {
 	if !slices.Contains(tableNames[:], name) {
 		panic("local: the database has no table of that name")

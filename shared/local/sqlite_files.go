@@ -123,7 +123,9 @@ func freeSpace(p []byte, first bool) span {
 }
 
 // A logFile is the write-ahead log. What is written to it is gathered until it
-// is synced or read, since SQLite writes every page as two small pieces.
+// is synced or read, since SQLite writes every page as two small pieces. Others
+// look at a transaction only when it is committed, and with synchronous=FULL that
+// is after a sync.
 type logFile struct {
 	vfs.File
 	off     int64 // of gathered in the file

@@ -1,10 +1,8 @@
 package local
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/ncruces/go-sqlite3"
@@ -131,10 +129,6 @@ func (t *sqliteTable) GetMany(ctx context.Context, keys []table.Key) (map[table.
 	if err := ready(ctx, op, table.CheckKeys(keys)); err != nil {
 		return nil, err
 	}
-	keys = slices.Clone(keys)
-	slices.SortFunc(keys, func(a, b table.Key) int { // neighbours are on the same pages
-		return cmp.Or(cmp.Compare(a.PK, b.PK), cmp.Compare(a.SK, b.SK))
-	})
 	found := make(map[table.Key]table.Item)
 	for len(keys) > 0 {
 		if err := ready(ctx, op, nil); err != nil {

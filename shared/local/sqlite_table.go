@@ -1,10 +1,8 @@
 package local
 
 import (
-	"cmp"
 	"context"
 	"math/rand/v2"
-	"slices"
 	"time"
 
 	"github.com/ncruces/go-sqlite3"
@@ -63,12 +61,6 @@ func (t *sqliteTable) WriteMany(ctx context.Context, ops []table.Op) error {
 	if err := ready(ctx, op, table.CheckWriteMany(ops)); err != nil {
 		return err
 	}
-	// Neighbours are on the same pages; of two operations on one key the later
-	// stays behind the earlier.
-	ops = slices.Clone(ops)
-	slices.SortStableFunc(ops, func(a, b table.Op) int {
-		return cmp.Or(cmp.Compare(a.Item.PK, b.Item.PK), cmp.Compare(a.Item.SK, b.Item.SK))
-	})
 	for len(ops) > 0 {
 		n, bytes := 0, 0
 		for n < len(ops) && n < maxPart && bytes < maxGroupBytes {
