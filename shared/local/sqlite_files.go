@@ -83,7 +83,8 @@ func (f *pageFile) Unwrap() vfs.File { return f.File }
 
 // mostPages keeps page numbers below 2^25. A page that is none of a tree begins
 // with the number of another page, so it cannot begin with the type of a tree's,
-// and no content is ever taken for free space. It allows 256 GiB.
+// and no content is ever taken for free space. With pages of pageSize it allows
+// 128 GiB.
 const mostPages = 1<<25 - 1
 
 func keepPagesTellable(conn *sqlite3.Conn) error {

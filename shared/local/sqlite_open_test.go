@@ -2,8 +2,11 @@ package local
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -49,6 +52,73 @@ func TestOpenDBAgain(t *testing.T) {
 	}
 }
 
+// schema1 is a table as it was in schema 1.
+const schema1 = `
+CREATE TABLE %[1]s (
+	pk  TEXT NOT NULL,
+	sk  TEXT NOT NULL,
+	v   INTEGER NOT NULL,
+	n   INTEGER NOT NULL DEFAULT 0,
+	x   INTEGER,
+	ipk TEXT,
+	isk TEXT,
+	d   BLOB,
+	PRIMARY KEY (pk, sk)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX %[1]s_index ON %[1]s (ipk, isk, pk, sk) WHERE ipk IS NOT NULL;
+CREATE INDEX %[1]s_expires ON %[1]s (x) WHERE x IS NOT NULL;
+`
+
+// A file of schema 1, with its larger pages, becomes one of today's with all that
+// is in it, and is as good as a new one.
+func TestOpenDBRenewsSchema1(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lethe.db")
+	conn, err := sqlite3.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sql := "PRAGMA page_size = 8192; PRAGMA journal_mode = WAL; PRAGMA application_id = " + strconv.Itoa(applicationID) + "; PRAGMA user_version = 1;"
+	for _, name := range tableNames {
+		sql += fmt.Sprintf(schema1, name)
+		for n := range 300 {
+			sql += fmt.Sprintf("INSERT INTO %s VALUES ('p', 's%03d', %d, %d, 4000000000, 'i', 'j%03d', CAST('value %s %d' AS BLOB));", name, n, n+1, n, n, name, n)
+		}
+	}
+	if err := conn.Exec(sql); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		db, err := OpenDB(path, time.Now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range tableNames {
+			for _, q := range []table.Query{{PK: "p"}, {PK: "i", Index: true}} {
+				page, err := db.Table(name).Query(t.Context(), q)
+				if err != nil || len(page.Items) != 300 {
+					t.Fatalf("table %s: got %d items of 300, %v", name, len(page.Items), err)
+				}
+				for n, got := range page.Items {
+					want := table.Item{
+						Key: table.Key{PK: "p", SK: fmt.Sprintf("s%03d", n)}, Version: table.Version(n + 1), Count: int64(n),
+						Index: table.Key{PK: "i", SK: fmt.Sprintf("j%03d", n)}, Expires: time.Unix(4_000_000_000, 0).UTC(),
+						Data: fmt.Appendf(nil, "value %s %d", name, n),
+					}
+					if !reflect.DeepEqual(got, want) {
+						t.Fatalf("got %v, want %v", got, want)
+					}
+				}
+			}
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestOpenDBRefuses(t *testing.T) {
 	sqlite := func(t *testing.T, path string, sql ...string) {
 		conn, err := sqlite3.Open(path)
@@ -75,7 +145,7 @@ func TestOpenDBRefuses(t *testing.T) {
 			if err := db.Close(); err != nil {
 				t.Fatal(err)
 			}
-			sqlite(t, path, "PRAGMA user_version = 2", "PRAGMA journal_mode = DELETE")
+			sqlite(t, path, "PRAGMA user_version = 3", "PRAGMA journal_mode = DELETE")
 		}, kind.Invalid, "newer version of Lethe"},
 		"another program's": {func(t *testing.T, path string) {
 			sqlite(t, path, "CREATE TABLE events (id INTEGER)")

@@ -14,11 +14,14 @@ const (
 	applicationID = 0x4c657468 // "Leth"
 	// schemaVersion is that of the tables below. A change to them raises it and
 	// says how a file of the version before becomes one of the next.
-	schemaVersion = 1
+	schemaVersion = 2
 )
 
-// schema makes one table: clustered by its key, so that a partition lies
-// together. The data stands last, since what stands before it is read without it.
+// schema makes one table: its rows lie as they came, and an index, which is a
+// tenth of them in size, finds the rows of a partition in order. A table that is
+// clustered by its key reads and erases faster, but every new row moves its
+// neighbours: it wrote four times the bytes and took in half the rows a second.
+// The data stands last, since what stands before it is read without it.
 const schema = `
 CREATE TABLE %[1]s (
 	pk  TEXT NOT NULL,
@@ -29,8 +32,8 @@ CREATE TABLE %[1]s (
 	ipk TEXT,                       -- place in the secondary index
 	isk TEXT,
 	d   BLOB,
-	PRIMARY KEY (pk, sk)
-) STRICT, WITHOUT ROWID;
+	UNIQUE (pk, sk)
+) STRICT;
 CREATE INDEX %[1]s_index ON %[1]s (ipk, isk, pk, sk) WHERE ipk IS NOT NULL;
 CREATE INDEX %[1]s_expires ON %[1]s (x) WHERE x IS NOT NULL;
 `
@@ -61,17 +64,38 @@ func prepareFile(conn *sqlite3.Conn) error {
 		conn.Exec(fmt.Sprintf("PRAGMA page_size = %d", pageSize)), // of an empty file
 		conn.Exec("PRAGMA journal_mode = WAL"),
 		keepPagesTellable(conn),
-	); err != nil || !empty {
+	); err != nil || version == schemaVersion {
 		return err
 	}
+	// All in one transaction, so that a crash leaves the file as it was or whole.
 	script := "BEGIN IMMEDIATE;"
 	for _, name := range tableNames {
+		if !empty {
+			script += fmt.Sprintf(renewal, name)
+		}
 		script += fmt.Sprintf(schema, name)
+		if !empty {
+			script += fmt.Sprintf(copying, name)
+		}
 	}
-	// All in one transaction, so that a crash leaves an empty file or a whole one.
 	script += fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT", applicationID, schemaVersion)
 	return conn.Exec(script)
 }
+
+// A file of schema 1 has the same tables, clustered by their key. They are made
+// anew, which takes as much space again until they are copied; the pages keep
+// their size.
+const (
+	renewal = `
+ALTER TABLE %[1]s RENAME TO %[1]s_old;
+DROP INDEX %[1]s_index;
+DROP INDEX %[1]s_expires;
+`
+	copying = `
+INSERT INTO %[1]s (pk, sk, v, n, x, ipk, isk, d) SELECT pk, sk, v, n, x, ipk, isk, d FROM %[1]s_old;
+DROP TABLE %[1]s_old;
+`
+)
 
 // number returns what a query of one number gives.
 func number(conn *sqlite3.Conn, sql string) (int64, error) {

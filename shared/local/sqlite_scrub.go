@@ -100,6 +100,7 @@ func (w *writer) relieve() {
 // adding to it, so the end is left to the writer.
 type checkpointer struct {
 	conn  *sqlite3.Conn
+	page  int // bytes of a page of the file
 	begin chan struct{}
 	ended chan struct{}
 
@@ -115,7 +116,7 @@ func openCheckpointer(db *DB) (*checkpointer, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &checkpointer{conn: conn, begin: make(chan struct{}, 1), ended: make(chan struct{})}
+	c := &checkpointer{conn: conn, page: db.writer.page, begin: make(chan struct{}, 1), ended: make(chan struct{})}
 	go c.run()
 	return c, nil
 }
@@ -135,7 +136,7 @@ func (c *checkpointer) run() {
 			c.mu.Lock()
 			pages, moved, err := c.conn.WALCheckpoint("", sqlite3.CHECKPOINT_PASSIVE)
 			c.mu.Unlock()
-			left := (pages - moved) * pageSize
+			left := (pages - moved) * c.page
 			if err != nil || left >= before {
 				break // the writer is faster; at hardLog it waits
 			}

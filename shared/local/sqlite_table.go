@@ -143,10 +143,12 @@ func prepareWriting(conn *sqlite3.Conn, name string) (*writing, error) {
 		sql  string
 	}{
 		{&s.look, "SELECT v, n, x FROM " + name + " WHERE pk = ? AND sk = ?"},
-		{&s.put, "REPLACE INTO " + name + " (pk, sk, v, n, x, ipk, isk, d) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"},
+		// In place: a row that is replaced would be deleted here and put at the end.
+		{&s.put, "INSERT INTO " + name + " (pk, sk, v, n, x, ipk, isk, d) VALUES (?, ?, ?, ?, ?, ?, ?, ?) " +
+			"ON CONFLICT DO UPDATE SET v = excluded.v, n = excluded.n, x = excluded.x, ipk = excluded.ipk, isk = excluded.isk, d = excluded.d"},
 		{&s.remove, "DELETE FROM " + name + " WHERE pk = ? AND sk = ?"},
 		{&s.count, "INSERT INTO " + name + " (pk, sk, v, n) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET v = excluded.v, n = excluded.n"},
-		{&s.expire, "DELETE FROM " + name + " WHERE (pk, sk) IN (SELECT pk, sk FROM " + name + " WHERE x <= ? ORDER BY x LIMIT ?)"},
+		{&s.expire, "DELETE FROM " + name + " WHERE rowid IN (SELECT rowid FROM " + name + " WHERE x <= ? ORDER BY x LIMIT ?)"},
 	} {
 		stmt, err := prepare(conn, p.sql)
 		if err != nil {

@@ -69,6 +69,7 @@ type writer struct {
 	begin  *sqlite3.Stmt
 	commit *sqlite3.Stmt
 	tables map[string]*writing
+	page   int // bytes of a page of the file
 	log    int // bytes of pages in the write-ahead log, after the last commit
 }
 
@@ -82,7 +83,7 @@ func openWriter(db *DB) (*writer, error) {
 		return nil, errors.Join(err, disconnect(conn))
 	}
 	conn.WALHook(func(_ *sqlite3.Conn, _ string, pages int) error {
-		w.log = pages * pageSize
+		w.log = pages * w.page
 		return nil
 	})
 	return w, nil
@@ -92,6 +93,11 @@ func (w *writer) prepare() (err error) {
 	if err := prepareFile(w.conn); err != nil {
 		return err
 	}
+	size, err := number(w.conn, "PRAGMA page_size")
+	if err != nil {
+		return err
+	}
+	w.page = int(size)
 	if err := setCache(w.conn, writerCache); err != nil {
 		return err
 	}
