@@ -22,19 +22,23 @@ type settings struct {
 	window     time.Duration
 	log        string
 	ledgerCopy string
+	backupDays int
 }
 
 const (
+	defaultData = "./lethe-data"
+
 	window     = 24 * time.Hour
 	demoWindow = 10 * time.Second
 )
 
 func (s *settings) register(f *pflag.FlagSet) {
-	f.StringVar(&s.data, "data", "./lethe-data", "`directory` that holds everything; made if it is absent")
+	f.StringVar(&s.data, "data", defaultData, "`directory` that holds everything; made if it is absent")
 	f.StringVar(&s.listen, "listen", "127.0.0.1:8080", "`address` to listen on, loopback only; port 0 takes a free one")
 	f.BoolVar(&s.demo, "demo", false, "make a project, an owner and some months of made-up events, once")
 	f.BoolVar(&s.json, "json", false, "when ready, print one line of JSON for programs")
 	f.DurationVar(&s.window, "cancel-window", window, "`time` that a deletion waits before it begins, and can be cancelled; 10s with --demo")
+	f.IntVar(&s.backupDays, "backup-days", 0, "how many `days` backups are kept, for certificates to tell; 0 tells nothing")
 	f.StringVar(&s.log, "log", "info", "debug, info, warn or error; or a `file`; or both with a comma between")
 	f.StringVar(&s.ledgerCopy, "ledger-copy", "", "second `directory` for the ledger of erasures, best on another disk")
 }
@@ -67,6 +71,9 @@ func (s *settings) check() error {
 	}
 	if s.window < 0 {
 		return failure{statusUsage, "--cancel-window cannot be negative; with 0 a deletion begins at once."}
+	}
+	if s.backupDays < 0 || s.backupDays > 36500 {
+		return failure{statusUsage, "--backup-days takes a number of days from 0 to 36500."}
 	}
 	if s.ledgerCopy != "" && within(s.data, s.ledgerCopy) {
 		return failure{statusUsage, "--ledger-copy names a directory inside --data, which would be lost with it: choose another, best on another disk."}

@@ -76,6 +76,9 @@ func (s settings) serve(c *cobra.Command) error {
 			log.Error("close the data directory", "error", err)
 		}
 	}()
+	if err := refuseUnrestored(ctx, s.data, p); err != nil {
+		return err
+	}
 	l, err := listen(s.listen)
 	if err != nil {
 		return err
@@ -93,7 +96,7 @@ func (s settings) run(ctx context.Context, c *cobra.Command, p *local.Platform, 
 	defer l.Close()
 	accounts := account.New(p.Control, p.Clock)
 	store := events.New(p.Subjects, p.Keys, p.Clock, events.Log(log))
-	service, err := p.Service(accounts, dsr.Settings{CancelWindow: s.period()}, store)
+	service, err := p.Service(accounts, dsr.Settings{CancelWindow: s.period(), BackupLife: time.Duration(s.backupDays) * 24 * time.Hour}, store)
 	if err != nil {
 		return failing(err)
 	}
@@ -111,7 +114,11 @@ func (s settings) run(ctx context.Context, c *cobra.Command, p *local.Platform, 
 		Clock: p.Clock, Log: log, Hosts: hosts(l),
 	})
 	serving, cut := context.WithCancel(ctx)
-	defer cut()
+	administered := administer(serving, s.data, p, log)
+	defer func() {
+		cut()
+		<-administered
+	}()
 	served := make(chan error, 1)
 	go func() { served <- serve(serving, l, files(p.Bucket, h), log) }()
 	if err = announce(c.OutOrStdout(), address(l), s, d); err != nil {

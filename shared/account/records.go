@@ -26,6 +26,11 @@ const (
 	directory     = "account"
 	projectPrefix = "project#"
 	afterProjects = "project$" // '$' follows '#'
+	memberPrefix  = "member#"
+	afterMembers  = "member$"
+
+	credentialPrefix = directory + "#credential#"
+	credentialSK     = "credential"
 )
 
 func organisationKey() table.Key { return table.Key{PK: directory, SK: "organisation"} }
@@ -37,16 +42,16 @@ func projectsQuery() table.Query {
 }
 
 func memberKey(name string) table.Key {
-	return table.Key{PK: directory, SK: "member#" + strings.ToLower(name)}
+	return table.Key{PK: directory, SK: memberPrefix + strings.ToLower(name)}
 }
 
 func projectMemberKey(project, name string) table.Key {
-	return table.Key{PK: directory + "#project#" + project, SK: "member#" + strings.ToLower(name)}
+	return table.Key{PK: directory + "#project#" + project, SK: memberPrefix + strings.ToLower(name)}
 }
 
 func credentialKey(secret string) table.Key {
 	sum := sha256.Sum256([]byte(secret))
-	return table.Key{PK: directory + "#credential#" + hex.EncodeToString(sum[:]), SK: "credential"}
+	return table.Key{PK: credentialPrefix + hex.EncodeToString(sum[:]), SK: credentialSK}
 }
 
 func auditKey(project string, t time.Time, random string) table.Key {

@@ -41,12 +41,13 @@ type listed struct {
 	DateDue          string   `json:"date_due"`
 	DateFinished     string   `json:"date_finished"` // "" until then
 	Reason           string   `json:"reason,omitempty"`
+	Hold             dsr.Hold `json:"hold,omitempty"` // while it waits for a confirmation
 }
 
 func listedOf(r dsr.Request) listed {
 	return listed{
 		created: createdOf(r), Type: r.Type, SubjectRequestID: r.SubjectRequestID,
-		DateDue: date(r.Due), DateFinished: date(r.Finished), Reason: r.Reason,
+		DateDue: date(r.Due), DateFinished: date(r.Finished), Reason: r.Reason, Hold: r.Hold,
 	}
 }
 
@@ -59,6 +60,7 @@ type detail struct {
 	Cutoff          string    `json:"cutoff,omitempty"`       // of a deletion that has begun
 	Preview         *found    `json:"preview,omitempty"`      // what a deletion would erase
 	Found           *found    `json:"found,omitempty"`        // what was exported or erased
+	Restored        *found    `json:"restored,omitempty"`     // what a restore of a backup erased for it
 	Withdrawn       bool      `json:"withdrawn,omitempty"`
 	WithdrawnBy     string    `json:"withdrawn_by,omitempty"`
 	ArchiveBytes    int64     `json:"archive_bytes,omitempty"`
@@ -101,6 +103,7 @@ func detailOf(d dsr.Detail) detail {
 	} else {
 		out.Cutoff = date(d.Limit)
 		out.Preview = tally(d.Type, d.Planned)
+		out.Restored = tally(d.Type, d.Request.Restored)
 	}
 	out.Found = tally(d.Type, d.Before)
 	for _, c := range d.Timeline {

@@ -1,9 +1,7 @@
 package dsr
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"time"
 
 	"lethe/shared/kind"
@@ -47,7 +45,7 @@ func (s *Service) Begin(ctx context.Context, step Step) (Step, error) {
 	}
 	marks := make([]Mark, len(ids))
 	for i, id := range ids {
-		marks[i] = Mark{Subject: id, Task: r.Task, Cutoff: r.Limit, Disclosure: r.Disclosure}
+		marks[i] = Mark{Name: s.Keys.Mark(r.Project, id), Subject: id, Task: r.Task, Cutoff: r.Limit, Disclosure: r.Disclosure}
 	}
 	var fence time.Duration
 	for _, src := range s.Sources {
@@ -63,35 +61,4 @@ func (s *Service) Begin(ctx context.Context, step Step) (Step, error) {
 	out, err := s.ready(ctx, step, r, verified)
 	out.Wait = seconds(fence)
 	return out, err
-}
-
-// A ledgerEntry is one erasure in the ledger, which a restore of an older backup
-// replays. It names subjects by their marks alone.
-type ledgerEntry struct {
-	Version    int        `json:"version"`
-	Task       string     `json:"task"`
-	Project    string     `json:"project"`
-	Disclosure Disclosure `json:"disclosure"`
-	Cutoff     time.Time  `json:"cutoff"`
-	Marks      []string   `json:"marks"`
-}
-
-// writeLedger puts r's entry into the bucket, and into the second place if there
-// is one, before anything is erased. The same entry again changes nothing.
-func (s *Service) writeLedger(ctx context.Context, r Request, ids []kind.Subject) error {
-	entry := ledgerEntry{Version: 1, Task: r.Task, Project: r.Project, Disclosure: r.Disclosure, Cutoff: r.Limit}
-	for _, id := range ids {
-		entry.Marks = append(entry.Marks, s.Keys.Mark(r.Project, id))
-	}
-	data, err := json.Marshal(entry)
-	if err != nil {
-		return kind.E(kind.Internal, "encode the ledger")
-	}
-	if err := s.Bucket.Put(ctx, ledgerObject(r), bytes.NewReader(data)); err != nil {
-		return kind.Wrap("write the ledger", err)
-	}
-	if s.LedgerCopy == nil {
-		return nil
-	}
-	return kind.Wrap("write the copy of the ledger", s.LedgerCopy.Put(ctx, ledgerObject(r), bytes.NewReader(data)))
 }

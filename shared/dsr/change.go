@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"lethe/shared/kind"
+	"lethe/shared/table"
 )
 
 // Cancel revokes a deletion that has not begun. A revoked one is no error. Kinds:
@@ -26,7 +27,7 @@ func (s *Service) Cancel(ctx context.Context, project, task string, by By) error
 		case r.Status == Started || r.Begun():
 			return kind.Say(kind.NotAllowed, "This deletion has begun to erase; it can no longer be cancelled.")
 		}
-		r.Finished = s.now()
+		r.Finished, r.Hold = s.now(), ""
 		r, err = s.move(ctx, r, version, Revoked, by, "cancel")
 		if kind.Of(err) == kind.Conflict {
 			continue
@@ -92,6 +93,11 @@ func (s *Service) Rerun(ctx context.Context, project, task string, by By) (Reque
 	if r.Status != Failure {
 		return r, kind.Say(kind.NotAllowed, "Only a request that ended FAILURE can be run again; this one is "+string(r.Status)+".")
 	}
+	return s.resume(ctx, r, version, by, "rerun")
+}
+
+// resume puts a request that stands still back to work, from what is done.
+func (s *Service) resume(ctx context.Context, r Request, version table.Version, by By, action string) (Request, error) {
 	to := Pending
 	switch {
 	case r.Begun():
@@ -100,9 +106,9 @@ func (s *Service) Rerun(ctx context.Context, project, task string, by By) (Reque
 		r.Window = s.now().Add(s.Settings.CancelWindow)
 	}
 	r.Attempt++
-	r.Reason = ""
+	r.Reason, r.Hold = "", ""
 	r.Finished = zeroTime
-	r, err = s.move(ctx, r, version, to, by, "rerun")
+	r, err := s.move(ctx, r, version, to, by, action)
 	if kind.Of(err) == kind.Conflict {
 		return r, kind.Say(kind.Conflict, "This request was changed by someone else at the same moment. Look at it again.")
 	}
@@ -115,15 +121,18 @@ func (s *Service) Rerun(ctx context.Context, project, task string, by By) (Reque
 	return r, nil
 }
 
-// Confirm lets a request go on that waits for a second person. None does: only
-// the limits on unusually large deletions make one wait, and this deployment has
-// none set.
-func (s *Service) Confirm(ctx context.Context, project, task string, _ By) (Request, error) {
-	r, err := s.Get(ctx, project, task)
+// Confirm lets a request go on that was held for a person to look at: to PENDING,
+// or, for a deletion that had begun, to STARTED with the cutoff it had. Kinds:
+// NotFound, NotAllowed if it is not held.
+func (s *Service) Confirm(ctx context.Context, project, task string, by By) (Request, error) {
+	r, version, err := s.find(ctx, project, task)
 	if err != nil {
 		return r, err
 	}
-	return r, kind.Say(kind.NotAllowed, "This request is not waiting for a confirmation.")
+	if r.Hold == "" || !r.Status.Open() {
+		return r, kind.Say(kind.NotAllowed, "This request is not waiting for a confirmation.")
+	}
+	return s.resume(ctx, r, version, by, "confirm")
 }
 
 // Extend moves the due date of an open request by the one extension that the law

@@ -132,6 +132,7 @@ func (s *Service) blocked(ctx context.Context, r Request, ids []kind.Subject) (b
 	found, err := s.others(ctx, r, ids, other)
 	for _, o := range found {
 		switch {
+		case o.Hold != "": // it does nothing before it is confirmed, and then claims anew
 		case o.Status.Open() && (o.claimed || o.Status == Started):
 			return true, err
 		case o.Status == Failure && !o.Afresh && s.now().Sub(o.Finished) < s.Settings.TaskLife:

@@ -77,7 +77,7 @@ func (s *Service) finishDeletion(ctx context.Context, r Request, version table.V
 	if err := s.certify(ctx, r, withdrawn); err != nil {
 		return err
 	}
-	if before == (Tally{}) {
+	if before == (Tally{}) && r.Restored == (Tally{}) {
 		return s.fail(ctx, r, version, "Nothing was found for any of the identifiers. Data of theirs that arrives late stays out all the same.")
 	}
 	_, err = s.move(ctx, r, version, Success, program, "finish deletion")
@@ -101,17 +101,8 @@ func (s *Service) withdraw(ctx context.Context, r Request) ([]string, error) {
 		if e.Plan == 0 && e.Limit.IsZero() {
 			continue // it has read nothing, and reads nothing before this deletion ends
 		}
-		current, version, err := s.load(ctx, e.Task)
+		current, err := s.takeBack(ctx, e.Task, r.Task)
 		if err != nil {
-			return nil, err
-		}
-		if !current.Withdrawn {
-			current.Withdrawn, current.WithdrawnBy = true, r.Task
-			if err := s.swap(ctx, current, version); err != nil {
-				return nil, err
-			}
-		}
-		if err := s.dropAll(ctx, current); err != nil {
 			return nil, err
 		}
 		if current.ArchiveSize > 0 && current.WithdrawnBy == r.Task {
@@ -122,18 +113,40 @@ func (s *Service) withdraw(ctx context.Context, r Request) ([]string, error) {
 	return tasks, nil
 }
 
+// takeBack removes everything that an export has read out, in the name of a
+// deletion, and returns its record as it is then.
+func (s *Service) takeBack(ctx context.Context, export, deletion string) (Request, error) {
+	r, version, err := s.load(ctx, export)
+	if err != nil {
+		return r, err
+	}
+	if !r.Withdrawn {
+		r.Withdrawn, r.WithdrawnBy = true, deletion
+		if err := s.swap(ctx, r, version); err != nil {
+			return r, err
+		}
+	}
+	return r, s.dropAll(ctx, r)
+}
+
 // A certificate is the proof of a deletion: numbers and marks, never an
 // identifier. docs/format.md describes it.
 type certificate struct {
-	Version           int        `json:"version"`
-	Task              string     `json:"task"`
-	Project           string     `json:"project"`
-	Compliance        Compliance `json:"compliance"`
-	Disclosure        Disclosure `json:"disclosure"`
-	Requested         time.Time  `json:"requested"`
-	Cutoff            time.Time  `json:"cutoff"`
-	Completed         time.Time  `json:"completed"`
-	Sources           []proof    `json:"sources"`
+	Version    int        `json:"version"`
+	Task       string     `json:"task"`
+	Project    string     `json:"project"`
+	Compliance Compliance `json:"compliance"`
+	Disclosure Disclosure `json:"disclosure"`
+	Requested  time.Time  `json:"requested"`
+	Cutoff     time.Time  `json:"cutoff"`
+	Completed  time.Time  `json:"completed"`
+	Sources    []proof    `json:"sources"`
+	// Restored is what a restore of a backup erased, on top of Sources, where one was
+	// restored after the deletion had begun.
+	Restored *Tally `json:"restored,omitempty"`
+	// BackupsUntil is when the last backup goes that can hold the data; null where
+	// the deployment was not told how long backups are kept.
+	BackupsUntil      *time.Time `json:"backups_until"`
 	WithdrawnArchives []string   `json:"withdrawn_archives"`
 	// SHA256 is that of this JSON, as it stands, with "" in this field.
 	SHA256 string `json:"sha256"`
@@ -163,6 +176,13 @@ func (s *Service) certify(ctx context.Context, r Request, withdrawn []string) er
 	c := certificate{
 		Version: 1, Task: r.Task, Project: r.Project, Compliance: r.Compliance, Disclosure: r.Disclosure,
 		Requested: r.Created, Cutoff: r.Limit, Completed: r.Finished, WithdrawnArchives: append([]string{}, withdrawn...),
+	}
+	if r.Restored != (Tally{}) {
+		c.Restored = &r.Restored
+	}
+	if s.Settings.BackupLife > 0 {
+		until := r.Finished.Add(s.Settings.BackupLife)
+		c.BackupsUntil = &until
 	}
 	err := s.allWork(ctx, r, func(w *work) error {
 		if w.cursor.Phase != verified {

@@ -86,10 +86,15 @@ func openIndex(r Request) table.Key {
 // Objects in the bucket; the archive's and its segments' names are in package
 // archive.
 
-func certificateObject(task string) string { return "certificates/" + task + ".json" }
+const (
+	certificatePrefix = "certificates/"
+	ledgerPrefix      = "ledger/"
+)
+
+func certificateObject(task string) string { return certificatePrefix + task + ".json" }
 
 func ledgerObject(r Request) string {
-	return "ledger/" + moment(r.Limit) + "-" + r.Task + ".json"
+	return ledgerPrefix + moment(r.Limit) + "-" + r.Task + ".json"
 }
 
 func executionName(r Request) string { return r.Task + "-" + strconv.Itoa(r.Attempt) }

@@ -90,4 +90,6 @@ type Settings struct {
 	// export that failed less than that ago still holds its claims.
 	TaskLife time.Duration
 	Laps     int // asks of one task in one execution; 12
+	// BackupLife is how long a backup is kept, for certificates; 0 where nobody said.
+	BackupLife time.Duration
 }

@@ -13,10 +13,10 @@ import (
 const claimRetry = 15 * time.Second
 
 // open loads the request of a step, or says that the step has no business any
-// more: the request has ended, or a later attempt is at work on it.
+// more: the request has ended or is held, or a later attempt is at work on it.
 func (s *Service) open(ctx context.Context, step Step) (r Request, version table.Version, closed bool, err error) {
 	r, version, err = s.load(ctx, step.Task)
-	return r, version, err == nil && (!r.Status.Open() || r.Attempt != step.Attempt), err
+	return r, version, err == nil && (!r.Status.Open() || r.Attempt != step.Attempt || r.Hold != ""), err
 }
 
 // Plan is the first task of both machines. It resolves who the request is about,
@@ -28,9 +28,6 @@ func (s *Service) Plan(ctx context.Context, step Step) (Step, error) {
 	r, version, closed, err := s.open(ctx, step)
 	if closed || err != nil {
 		return step.after(Closed), err
-	}
-	if r.Begun() {
-		return step.after(Begun), nil
 	}
 	if r.Status == Pending {
 		if _, err := s.move(ctx, r, version, Staging, program, ""); err != nil {
@@ -56,8 +53,11 @@ func (s *Service) Plan(ctx context.Context, step Step) (Step, error) {
 			return step, err
 		}
 	}
-	if r.Type == Export {
+	switch {
+	case r.Type == Export:
 		return s.planExport(ctx, step, r, version)
+	case r.Begun():
+		return step.after(Begun), nil
 	}
 	return s.planDeletion(ctx, step, r, version)
 }

@@ -37,6 +37,7 @@ const (
 //	PENDING → STAGING → STARTED → SUCCESS
 //	any of the first three → FAILURE; PENDING or STAGING → REVOKED
 //	FAILURE → PENDING or STARTED when it is run again
+//	any open one → STAGING, held, when a backup was restored; → PENDING or STARTED when it is confirmed
 type Status string
 
 const (
@@ -83,6 +84,11 @@ type Request struct {
 	Timeline []Change  `json:"timeline"` // every status it has had, oldest first
 	// Reason is why a request ended FAILURE, or why it waits, as a sentence.
 	Reason string `json:"reason,omitempty"`
+	// Hold is why an open request stands in STAGING until somebody confirms it; empty
+	// if it does not. Reason says it in a sentence.
+	Hold Hold `json:"hold,omitempty"`
+	// Restored is what a restore of a backup erased in the name of this deletion.
+	Restored Tally `json:"restored,omitzero"`
 	// Withdrawn means the archive was taken back because a subject in it was erased.
 	Withdrawn   bool   `json:"withdrawn,omitempty"`
 	WithdrawnBy string `json:"withdrawn_by,omitempty"` // the deletion's task
@@ -97,6 +103,12 @@ type Request struct {
 	// every other file in it.
 	Manifest string `json:"manifest,omitempty"`
 }
+
+// A Hold is why a request waits for a confirmation.
+type Hold string
+
+// HoldRestore holds what was open in a backup that was restored.
+const HoldRestore Hold = "restore"
 
 // A Tally sums what was found over all sources and ids.
 type Tally struct {
@@ -116,6 +128,13 @@ func (t *Tally) add(f Found) {
 	t.Events += f.Events
 	t.Profiles += f.Profiles
 	t.Edges += f.Edges
+}
+
+func (t *Tally) sum(more Tally) {
+	t.Events += more.Events
+	t.Profiles += more.Profiles
+	t.Edges += more.Edges
+	t.Subjects += more.Subjects
 }
 
 // Begun reports whether a deletion has passed Begin.

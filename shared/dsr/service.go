@@ -89,7 +89,9 @@ func (s *Service) move(ctx context.Context, r Request, version table.Version, to
 	if to == Success {
 		r.Reason = "" // of a wait that is over
 	}
-	r.Timeline = append(r.Timeline, Change{Status: to, Time: s.now()})
+	if to != was {
+		r.Timeline = append(r.Timeline, Change{Status: to, Time: s.now()})
+	}
 	ops := more
 	if was.Open() && !to.Open() {
 		ops = append(ops, table.AddUpTo(outstandingKey(r.Project), -1, maxCount))

@@ -124,6 +124,10 @@ func (NotYet) Error() string { return "not yet" }
 
 // A Mark tells a source to keep late data of one subject out: a tombstone.
 type Mark struct {
+	// Name is kind.Keyring.Mark of the subject, or was under an earlier key.
+	Name string
+	// Subject is empty in a restore, which knows only names, and asks only sources
+	// that are Restorable.
 	Subject    kind.Subject
 	Task       string
 	Cutoff     time.Time // in whole milliseconds; data at or before it is late

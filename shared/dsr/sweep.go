@@ -60,6 +60,9 @@ func (s *Service) Sweep(ctx context.Context) error {
 }
 
 func (s *Service) sweep(ctx context.Context, r Request) error {
+	if r.Hold != "" {
+		return nil
+	}
 	e, err := s.Workflow.Describe(ctx, string(r.Type), executionName(r))
 	if kind.Of(err) == kind.NotFound {
 		s.Log.InfoContext(ctx, "starting an execution", "task", r.Task, "attempt", r.Attempt)

@@ -22,7 +22,7 @@ func BenchmarkSource(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer db.Close()
-	s := events.New(db.Table("subjects"), kind.Keyring{{Version: 1, Secret: []byte("a key for tests")}}, time.Now)
+	s := events.New(db.Table("subjects"), keys, time.Now)
 	scope := dsr.Scope{Project: project, Limit: time.Now().Add(time.Hour)}
 	for i := range people {
 		scope.Clusters = append(scope.Clusters, dsr.Cluster{Folder: i + 1, IDs: []kind.Subject{kind.Subject(fmt.Sprintf("user-%06d", i))}})

@@ -17,7 +17,7 @@ import (
 // broken is a shop in which one write fails.
 func broken(t *testing.T, f *tabletest.Fault) *shop {
 	s := newShop(t)
-	s.Store = events.New(tabletest.Faulty(s.table, f), kind.Keyring{{Version: 1, Secret: []byte("a key for tests")}}, s.clock)
+	s.Store = events.New(tabletest.Faulty(s.table, f), keys, s.clock)
 	return s
 }
 
@@ -93,11 +93,11 @@ func TestErasureSurvivesFaults(t *testing.T) {
 		s.fill()
 		erasing := broken(t, f)
 		erasing.table = s.table
-		erasing.Store = events.New(tabletest.Faulty(s.table, f), kind.Keyring{{Version: 1, Secret: []byte("a key for tests")}}, s.clock)
+		erasing.Store = events.New(tabletest.Faulty(s.table, f), keys, s.clock)
 		scope := s.people("ann anna cleo")
 		scope.Erasure = true
 		again(t, func() error {
-			return erasing.Suppress(t.Context(), project, []dsr.Mark{{Subject: "ann", Task: "t", Cutoff: noon, Disclosure: dsr.Data}})
+			return erasing.Suppress(t.Context(), project, []dsr.Mark{{Name: keys.Mark(project, "ann"), Subject: "ann", Task: "t", Cutoff: noon, Disclosure: dsr.Data}})
 		})
 		cursor := ""
 		for done := false; !done; {

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"lethe/shared/events"
-	"lethe/shared/kind"
 	"lethe/shared/table"
 )
 
@@ -50,7 +49,7 @@ func (m *meddler) GetMany(ctx context.Context, keys []table.Key) (map[table.Key]
 }
 
 func (m *meddler) store(s *shop) *events.Store {
-	return events.New(m, kind.Keyring{{Version: 1, Secret: []byte("a key for tests")}}, s.clock)
+	return events.New(m, keys, s.clock)
 }
 
 func TestOfTwoCallsThatWriteAnEdgeTheFirstIsKept(t *testing.T) {
@@ -62,7 +61,7 @@ func TestOfTwoCallsThatWriteAnEdgeTheFirstIsKept(t *testing.T) {
 	}
 	first := s.people("ann")
 	m := &meddler{Table: s.table, write: func() { s.event(alias) }}
-	late := events.New(m, kind.Keyring{{Version: 1, Secret: []byte("a key for tests")}}, func() time.Time { return noon.Add(time.Minute) })
+	late := events.New(m, keys, func() time.Time { return noon.Add(time.Minute) })
 	if _, err := late.Track(t.Context(), project, []events.Event{e}); err != nil {
 		t.Fatal(err)
 	}

@@ -39,6 +39,13 @@ const (
 
 func subjectPK(project string, id kind.Subject) string { return project + "#id#" + string(id) }
 
+// readSubjectPK is the reverse of subjectPK; ok is false for any other partition.
+func readSubjectPK(pk string) (project string, id kind.Subject, ok bool) {
+	project, rest, _ := strings.Cut(pk, "#")
+	name, ok := strings.CutPrefix(rest, "id#")
+	return project, kind.Subject(name), ok && name != ""
+}
+
 func nobodyPK(project string, at time.Time) string {
 	return project + "#none#" + at.UTC().Format(time.DateOnly)
 }

@@ -59,7 +59,7 @@ func eachHome(t *testing.T, run func(t *testing.T, s *shop)) {
 func openShop(t *testing.T, open func(now func() time.Time) table.Table) *shop {
 	s := &shop{t: t, now: noon}
 	s.table = open(s.clock)
-	s.Store = events.New(s.table, kind.Keyring{{Version: 1, Secret: []byte("a key for tests")}}, s.clock)
+	s.Store = events.New(s.table, keys, s.clock)
 	return s
 }
 
@@ -231,11 +231,14 @@ func (s *shop) counts() events.Counts {
 	return c
 }
 
+// keys is what tests suppress under.
+var keys = kind.Keyring{{Version: 1, Secret: []byte("a key for tests")}}
+
 func (s *shop) suppress(task string, cutoff time.Time, ids ...kind.Subject) {
 	s.t.Helper()
 	var marks []dsr.Mark
 	for _, id := range ids {
-		marks = append(marks, dsr.Mark{Subject: id, Task: task, Cutoff: cutoff, Disclosure: dsr.Data})
+		marks = append(marks, dsr.Mark{Name: keys.Mark(project, id), Subject: id, Task: task, Cutoff: cutoff, Disclosure: dsr.Data})
 	}
 	if err := s.Suppress(s.t.Context(), project, marks); err != nil {
 		s.t.Fatal(err)

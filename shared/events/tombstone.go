@@ -58,7 +58,7 @@ func (s *Store) Suppress(ctx context.Context, project string, marks []dsr.Mark) 
 	var keys []table.Key
 	add := map[table.Key][]burial{}
 	for _, m := range marks {
-		key := tombstoneKey(project, s.keys.Mark(project, m.Subject))
+		key := tombstoneKey(project, m.Name)
 		if add[key] == nil {
 			keys = append(keys, key)
 		}

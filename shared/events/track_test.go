@@ -260,7 +260,7 @@ func TestTombstonesOutliveTheirKey(t *testing.T) {
 func TestFenceWaitsForCallsUnderWay(t *testing.T) {
 	s := newShop(t)
 	slow := &gate{Table: s.table, reached: make(chan bool), open: make(chan bool)}
-	store := events.New(slow, kind.Keyring{{Version: 1, Secret: []byte("a key for tests")}}, s.clock)
+	store := events.New(slow, keys, s.clock)
 	e, err := events.ParseEvent([]byte(seen("ann", "a", 0)), events.Rules{Now: noon})
 	if err != nil {
 		t.Fatal(err)
@@ -273,7 +273,7 @@ func TestFenceWaitsForCallsUnderWay(t *testing.T) {
 	}()
 	<-slow.reached // it has looked for tombstones and is about to write
 	cancel()       // the client hangs up
-	if err := store.Suppress(t.Context(), project, []dsr.Mark{{Subject: "ann", Task: "t", Cutoff: noon, Disclosure: dsr.Data}}); err != nil {
+	if err := store.Suppress(t.Context(), project, []dsr.Mark{{Name: keys.Mark(project, "ann"), Subject: "ann", Task: "t", Cutoff: noon, Disclosure: dsr.Data}}); err != nil {
 		t.Fatal(err)
 	}
 	impatient, stop := context.WithCancel(t.Context())
@@ -299,7 +299,7 @@ func TestFenceWaitsForCallsUnderWay(t *testing.T) {
 	if err := <-written; err != nil {
 		t.Errorf("a write whose client hung up: %v", err)
 	}
-	shared := events.New(s.table, kind.Keyring{{Version: 1, Secret: []byte("k")}}, s.clock, events.Shared())
+	shared := events.New(s.table, keys, s.clock, events.Shared())
 	if d, err := shared.Fence(t.Context()); d != time.Minute || err != nil {
 		t.Errorf("with other processes Fence says %v, %v, want a minute", d, err)
 	}

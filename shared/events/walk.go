@@ -94,6 +94,19 @@ func (s *Store) page(ctx context.Context, p page, q table.Query) page {
 	return p
 }
 
+// EachSubject implements dsr.Restorable. Groups and events of nobody belong to no
+// subject.
+func (s *Store) EachSubject(ctx context.Context, f func(project string, id kind.Subject) error) error {
+	err := s.subjects.Partitions(ctx, func(pk string) error {
+		project, id, ok := readSubjectPK(pk)
+		if !ok {
+			return nil
+		}
+		return f(project, id)
+	})
+	return kind.Wrap("go through subjects", err)
+}
+
 // A what is the sort of a record.
 type what uint8
 

@@ -25,7 +25,7 @@ const keepClockEvery = time.Minute
 // has told, it goes on at half the pace until the machine's clock has caught up.
 type clock struct {
 	machine dsr.Clock
-	file    string
+	dir     string
 
 	mu   sync.Mutex
 	seen time.Time // of the machine, when last was told
@@ -34,24 +34,37 @@ type clock struct {
 
 // openClock goes on from the time that was kept in dir.
 func openClock(dir string, machine dsr.Clock) (*clock, error) {
-	c := &clock{machine: machine, file: filepath.Join(dir, clockFile), seen: machine()}
+	c := &clock{machine: machine, dir: dir, seen: machine()}
 	c.last = c.seen.Round(0)
-	text, err := os.ReadFile(c.file)
-	if errors.Is(err, fs.ErrNotExist) {
-		return c, nil
-	}
+	kept, err := readClock(dir)
 	if err != nil {
-		return nil, unwritable(err)
-	}
-	kept, err := time.Parse(time.RFC3339Nano, strings.TrimSpace(string(text)))
-	if err != nil {
-		return nil, kind.Say(kind.Corrupt, "The file clock in the data directory is damaged: remove it if the clock of this machine is right, and was never ahead.")
+		return nil, err
 	}
 	if c.last.Before(kept) {
 		// It may have run on for as long before it was stopped.
 		c.last = kept.Add(keepClockEvery)
 	}
 	return c, nil
+}
+
+// readClock reads the time that was kept in dir; zero if none was.
+func readClock(dir string) (time.Time, error) {
+	text, err := os.ReadFile(filepath.Join(dir, clockFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return time.Time{}, nil
+	}
+	if err != nil {
+		return time.Time{}, unwritable(err)
+	}
+	kept, err := time.Parse(time.RFC3339Nano, strings.TrimSpace(string(text)))
+	if err != nil {
+		return time.Time{}, kind.Say(kind.Corrupt, "The file clock in the data directory is damaged: remove it if the clock of this machine is right, and was never ahead.")
+	}
+	return kept, nil
+}
+
+func writeClock(dir string, at time.Time) error {
+	return WriteSecret(filepath.Join(dir, clockFile), []byte(at.UTC().Format(time.RFC3339Nano)+"\n"))
 }
 
 // now is a dsr.Clock.
@@ -71,5 +84,5 @@ func (c *clock) now() time.Time {
 
 // keep writes the time down.
 func (c *clock) keep() error {
-	return kind.Wrap("keep the time", WriteSecret(c.file, []byte(c.now().UTC().Format(time.RFC3339Nano)+"\n")))
+	return kind.Wrap("keep the time", writeClock(c.dir, c.now()))
 }

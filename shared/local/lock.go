@@ -18,6 +18,9 @@ import (
 // crash.
 type Lock struct{ f *os.File }
 
+// lockFile holds the number of the process that has the directory.
+const lockFile = "lock"
+
 // LockDir makes the directory if it is absent, readable by its owner only, and
 // locks it. It returns kind.Conflict where another process holds it and
 // kind.Forbidden where files cannot be made in it, both with a sentence.
@@ -25,7 +28,7 @@ func LockDir(dir string) (*Lock, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, unwritable(err)
 	}
-	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, unwritable(err)
 	}

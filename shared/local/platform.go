@@ -35,6 +35,9 @@ const (
 	databaseFile = "lethe.db"
 	filesFolder  = "files"
 	keysFolder   = "keys"
+
+	suppressionFile  = "suppression"
+	suppressionTitle = "Under these keys Lethe knows whom it erased. Keep every one, for good, and back them up."
 )
 
 // Config says where a platform is and what it uses. LedgerCopy may be empty.
@@ -119,11 +122,11 @@ func (p *Platform) openKeys() (link []byte, err error) {
 	if err := syncFolder(p.config.Data); err != nil {
 		return nil, unwritable(err)
 	}
-	suppression := filepath.Join(dir, "suppression")
+	suppression := filepath.Join(dir, suppressionFile)
 	if _, err := os.Stat(suppression); errors.Is(err, fs.ErrNotExist) && Holds(p.config.Data) {
 		return nil, kind.Say(kind.Corrupt, "The file keys/suppression in the data directory is missing: put it back from a backup, since without it data of people who were erased would be let in again.")
 	}
-	p.Keys, err = loadKeys(suppression, "Under these keys Lethe knows whom it erased. Keep every one, for good, and back them up.")
+	p.Keys, err = loadKeys(suppression, suppressionTitle)
 	if err != nil {
 		return nil, err
 	}

@@ -73,22 +73,10 @@ func expireFiles(ctx context.Context, b blob.Bucket, now time.Time) error {
 }
 
 func expireUnder(ctx context.Context, b blob.Bucket, prefix string, before time.Time) error {
-	const page = 1000
-	for after := ""; ; {
-		files, err := b.List(ctx, prefix, after, page)
-		if err != nil {
-			return err
+	return blob.Each(ctx, b, prefix, func(f blob.Info) error {
+		if f.Changed.Before(before) {
+			return b.Delete(ctx, f.Key)
 		}
-		for _, f := range files {
-			after = f.Key
-			if f.Changed.Before(before) {
-				if err := b.Delete(ctx, f.Key); err != nil {
-					return err
-				}
-			}
-		}
-		if len(files) < page {
-			return nil
-		}
-	}
+		return nil
+	})
 }

@@ -64,6 +64,7 @@ type DB struct {
 
 	tasks   chan *task   // what waits for the writer
 	scrubs  chan *task   // who waits for Scrub
+	asides  chan *task   // what the writer does between transactions
 	readers chan *reader // those not in use
 
 	writer      *writer
@@ -94,7 +95,7 @@ func OpenDB(path string, now func() time.Time) (*DB, error) {
 
 	db := &DB{
 		now: now, path: path, softLog: softLog, hardLog: hardLog,
-		tasks: make(chan *task, maxGroup), scrubs: make(chan *task, maxGroup),
+		tasks: make(chan *task, maxGroup), scrubs: make(chan *task, maxGroup), asides: make(chan *task),
 		readers: make(chan *reader, readers),
 		stop:    make(chan struct{}), stopped: make(chan struct{}),
 	}

@@ -21,7 +21,7 @@ const (
 type task struct {
 	// do runs in a transaction that other tasks share, so it decides before it
 	// changes anything. Answer is for the one who asked; a fault undoes the whole
-	// transaction.
+	// transaction. Of an aside, which is no part of a transaction, only answer counts.
 	do func(*writer) (answer, fault error)
 	// bytes is about what it writes.
 	bytes int
@@ -125,6 +125,11 @@ func (w *writer) run() {
 			w.relieve()
 		case first := <-w.db.scrubs:
 			w.answerScrubs(first)
+		case aside := <-w.db.asides:
+			if !aside.claimed.Swap(true) {
+				err, _ := aside.do(w)
+				aside.answer <- err
+			}
 		case <-w.db.stop:
 			return // what waits is answered by submit
 		}

@@ -1,0 +1,212 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"lethe/shared/account"
+	"lethe/shared/blob"
+	"lethe/shared/dsr"
+	"lethe/shared/events"
+	"lethe/shared/kind"
+	"lethe/shared/local"
+)
+
+// A restoration is what the command is told and what it tells.
+type restoration struct {
+	data, ledgerCopy string
+
+	Made     *time.Time `json:"backup_made,omitempty"`
+	Known    *time.Time `json:"erasures_known_until"` // null is until now
+	Erasures int        `json:"erasures"`
+	Erased   dsr.Tally  `json:"erased_again"`
+	Archives int        `json:"archives_taken_back"`
+	Held     int        `json:"requests_held"`
+	Ended    int        `json:"tokens_ended"`
+	Token    string     `json:"gdpr_token"`
+	Replaced string     `json:"replaced,omitempty"` // where the old directory is now
+}
+
+func restoreCommand() *cobra.Command {
+	var r restoration
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "restore [BACKUP]",
+		Short: "Put a backup back, and erase again everyone who was erased after it was made",
+		Long: `Restore puts a backup that "lethe backup" made in the place of the data
+directory, which is kept under another name. Before that it reads the ledger of
+erasures in the backup, in the directory that it replaces and in --ledger-copy,
+erases everyone in it whose data came back, holds every open request until it is
+confirmed, and ends every GDPR token. It prints a new token of the owner.
+
+Without BACKUP it does the same to a data directory that was put back by other
+means, such as a snapshot of its disk.
+
+The server must not run. A restore that is cut off is run again.`,
+		Example: `  lethe restore /mnt/backup/lethe-2026-11-25
+  lethe restore /mnt/backup/lethe-2026-11-25 --data /var/lib/lethe --ledger-copy /mnt/other/ledger
+  lethe restore --data /var/lib/lethe --ledger-copy /mnt/other/ledger`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := fromEnvironment(c); err != nil {
+				return err
+			}
+			ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGINT, syscall.SIGTERM)
+			defer stop()
+			syscall.Umask(0o077)
+			log := slog.New(slog.NewTextHandler(c.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+			var err error
+			if len(args) == 1 {
+				err = r.from(ctx, args[0], log)
+			} else {
+				err = r.inPlace(ctx, log)
+			}
+			if err != nil {
+				return failing(err)
+			}
+			if asJSON {
+				return json.NewEncoder(c.OutOrStdout()).Encode(r)
+			}
+			return r.tell(c.OutOrStdout())
+		},
+	}
+	c.Flags().StringVar(&r.data, "data", defaultData, "`directory` to put the backup into")
+	c.Flags().StringVar(&r.ledgerCopy, "ledger-copy", "", "the second `directory` of the ledger, where the server had one")
+	c.Flags().BoolVar(&asJSON, "json", false, "tell of it in one line of JSON")
+	return c
+}
+
+// from restores a backup beside the data directory and then replaces that.
+func (r *restoration) from(ctx context.Context, backup string, log *slog.Logger) (err error) {
+	staged, err := local.Stage(ctx, backup, r.data)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, staged.Close()) }()
+	made := staged.Backup.Made
+	r.Made = &made
+	if staged.Before == nil && r.ledgerCopy == "" {
+		r.Known = &made
+	}
+	if err := r.catchUp(ctx, staged.Dir, staged.Before, log, nil); err != nil {
+		return err
+	}
+	r.Replaced, err = staged.Replace(time.Now())
+	return err
+}
+
+// inPlace restores a directory that was put back by other means.
+func (r *restoration) inPlace(ctx context.Context, log *slog.Logger) error {
+	if !local.Holds(r.data) {
+		return failure{statusRefused, "The directory that --data names is no data directory of Lethe: name the one that was put back, or a backup to restore."}
+	}
+	if r.ledgerCopy == "" {
+		return failure{statusUsage, "Without a backup to restore, name the second place of the ledger with --ledger-copy: the ledger in the directory itself knows nothing of what was erased since it was current."}
+	}
+	return r.catchUp(ctx, r.data, nil, log, (*local.Platform).BeginInPlace)
+}
+
+// catchUp brings the directory up to what the ledger knows.
+func (r *restoration) catchUp(ctx context.Context, dir string, before blob.Bucket, log *slog.Logger, begin func(*local.Platform) error) (err error) {
+	p, err := local.Open(local.Config{Data: dir, LedgerCopy: r.ledgerCopy, Clock: time.Now, Log: log})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.Close()) }()
+	if begin != nil {
+		if err := begin(p); err != nil {
+			return err
+		}
+	}
+	accounts := account.New(p.Control, p.Clock)
+	store := events.New(p.Subjects, p.Keys, p.Clock, events.Log(log))
+	service, err := p.Service(accounts, dsr.Settings{}, store)
+	if err != nil {
+		return err
+	}
+	if before != nil {
+		if err := service.Adopt(ctx, before); err != nil {
+			return err
+		}
+	}
+	done, err := service.Restore(ctx)
+	if err != nil {
+		return err
+	}
+	r.Erasures, r.Erased, r.Archives, r.Held = done.Erasures, done.Erased, done.Archives, done.Held
+	if r.Ended, err = accounts.EndTokens(ctx, func(token string) error { return r.keep(dir, token) }); err != nil {
+		return err
+	}
+	if begin != nil {
+		return p.EndInPlace()
+	}
+	return nil
+}
+
+// keep puts the new token where a demo keeps its own.
+func (r *restoration) keep(dir, token string) error {
+	r.Token = token
+	d, err := readDemo(dir)
+	if kind.Of(err) == kind.NotFound {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	d.GDPRToken = token
+	return d.write(dir)
+}
+
+func (r *restoration) tell(out io.Writer) error {
+	var b []byte
+	line := func(format string, args ...any) { b = fmt.Appendf(b, format+"\n", args...) }
+	if r.Made != nil {
+		line("Restored the backup of %s to %s.", r.Made.Format(time.RFC3339), r.data)
+	} else {
+		line("Restored %s as it was put back.", r.data)
+	}
+	line("")
+	line("  erasures in the ledger        %d", r.Erasures)
+	if r.Known != nil {
+		line("  NOT KNOWN                     erasures after %s: nothing tells who they were.", r.Known.Format(time.RFC3339))
+		line("                                Delete again whoever was deleted since.")
+	}
+	line("  came back and erased again    %d people: %d events, %d profiles, %d links", r.Erased.Subjects, r.Erased.Events, r.Erased.Profiles, r.Erased.Edges)
+	line("  export files taken back       %d", r.Archives)
+	line("  open requests held            %d; each goes on after POST /api/app/requests/<task>/confirm", r.Held)
+	line("  GDPR tokens ended             %d", r.Ended)
+	line("  new GDPR token of the owner   %s", r.Token)
+	line("                                (shown once)")
+	if r.Replaced != "" {
+		line("")
+		line("The data directory of before is %s. It holds what it held, people who are", r.Replaced)
+		line("erased from now on included: remove it when it is no longer needed.")
+	}
+	_, err := out.Write(b)
+	return err
+}
+
+// refuseUnrestored keeps a server from answering out of a directory that was put
+// back and not brought up to the ledger.
+func refuseUnrestored(ctx context.Context, data string, p *local.Platform) error {
+	if local.Unfinished(data) {
+		return failure{statusRefused, "A restore of this data directory was cut off: run lethe restore again, with the same flags, before the server."}
+	}
+	lags, err := p.LedgerLags(ctx)
+	if err != nil {
+		return failing(err)
+	}
+	if lags {
+		return failure{statusRefused, "The copy of the ledger knows of people who were erased and are back in this data directory, which is older: run lethe restore with the same --data and --ledger-copy before the server."}
+	}
+	return nil
+}

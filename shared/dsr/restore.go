@@ -1,0 +1,331 @@
+package dsr
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"lethe/shared/kind"
+	"lethe/shared/table"
+)
+
+// A Restorable source keeps its records where a restore of a backup puts them
+// back too. Any other source holds now what it held before a restore.
+type Restorable interface {
+	Source
+	// EachSubject calls f with every subject that has records, of all projects, at
+	// least once each and in no order, until f returns an error, which it returns.
+	EachSubject(ctx context.Context, f func(project string, id kind.Subject) error) error
+}
+
+// A Restoration is what Restore did.
+type Restoration struct {
+	Erasures int   // entries of the ledger that were replayed
+	Erased   Tally // what had come back and was erased again, and of how many subjects
+	Archives int   // export files that were taken back
+	Held     int   // requests that wait for a confirmation
+}
+
+// heldSentence is why a request waits after a restore.
+const heldSentence = "Held since a backup was restored: what was done about it after the backup is not known here. Confirm it to let it go on, or cancel it."
+
+// Restore brings records that were put back from a backup up to what the ledger
+// knows, before anybody is answered from them: it holds every open request until
+// Confirm, stops its execution, keeps late data of everyone in the ledger out,
+// finds them among all subjects by their marks, erases what had come back, looks
+// again, takes back archives that hold it, and wipes it. Nothing else may be at
+// work on the deployment.
+//
+// The ledger is that in the bucket; Adopt adds to it. When Restore returns an
+// error it has done a part; running it again does the rest. A part of the ledger
+// that cannot be read is kind.Corrupt, and then nothing was erased.
+func (s *Service) Restore(ctx context.Context) (Restoration, error) {
+	var done Restoration
+	var err error
+	if s.LedgerCopy != nil {
+		// Either may know of erasures that the other does not.
+		if err := adopt(ctx, s.Bucket, s.LedgerCopy, ledgerPrefix); err != nil {
+			return done, err
+		}
+		if err := adopt(ctx, s.LedgerCopy, s.Bucket, ledgerPrefix); err != nil {
+			return done, err
+		}
+	}
+	known, err := s.readLedger(ctx)
+	if err != nil {
+		return done, err
+	}
+	done.Erasures = known.entries
+	if err := s.recall(ctx, known); err != nil {
+		return done, err
+	}
+	if done.Held, err = s.hold(ctx); err != nil {
+		return done, err
+	}
+	for project, marks := range known.marks {
+		if err := s.suppressAgain(ctx, project, marks); err != nil {
+			return done, err
+		}
+	}
+	for _, src := range s.Sources {
+		restored, ok := src.(Restorable)
+		if !ok {
+			continue
+		}
+		a := again{service: s, source: restored, known: known, done: &done, waiting: map[scopeOf]map[kind.Subject]bool{}}
+		if err := a.run(ctx); err != nil {
+			return done, kind.Wrap("erase what had come back", err)
+		}
+	}
+	if done.Archives, err = s.withdrawAgain(ctx, known); err != nil {
+		return done, err
+	}
+	for _, src := range s.Sources {
+		if err := src.Scrub(ctx); err != nil {
+			return done, kind.Wrap("wipe what was erased", err)
+		}
+	}
+	return done, nil
+}
+
+// recall tells requests that the ledger knows to have begun that they have: from
+// then on they keep their cutoff and cannot be cancelled.
+func (s *Service) recall(ctx context.Context, known ledger) error {
+	for task, cutoff := range known.tasks {
+		r, version, err := s.load(ctx, task)
+		if kind.Of(err) == kind.NotFound {
+			continue // submitted after the backup
+		}
+		if err != nil {
+			return err
+		}
+		if r.Type != Deletion || r.Begun() || r.Status == Success {
+			continue
+		}
+		r.Limit = cutoff
+		if err := s.swap(ctx, r, version); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hold stops the execution of every open request and puts the request to STAGING,
+// where only Confirm or a cancel moves it. What exports had read out goes.
+func (s *Service) hold(ctx context.Context) (held int, err error) {
+	err = s.eachOpen(ctx, func(r Request) error {
+		held++
+		if r.Hold == "" {
+			if err := s.holdOne(ctx, r.Task); err != nil {
+				return kind.Wrap("hold "+r.Task, err)
+			}
+		}
+		if r.Type == Export {
+			return s.dropAll(ctx, r)
+		}
+		return nil
+	})
+	return held, err
+}
+
+func (s *Service) holdOne(ctx context.Context, task string) error {
+	r, version, err := s.load(ctx, task)
+	if err != nil {
+		return err
+	}
+	// Executions of later attempts may have been started since the backup, and their
+	// names are used up.
+	for attempt := r.Attempt; ; attempt++ {
+		next := r
+		next.Attempt = attempt
+		e, err := s.Workflow.Describe(ctx, string(r.Type), executionName(next))
+		if kind.Of(err) == kind.NotFound {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		r.Attempt = attempt
+		if e.Status == ExecutionRunning {
+			if err := s.Workflow.Stop(ctx, string(r.Type), executionName(r), "a backup was restored"); err != nil {
+				return err
+			}
+		}
+	}
+	r.Hold, r.Reason = HoldRestore, heldSentence
+	r.Afresh = r.Type == Export
+	_, err = s.move(ctx, r, version, Staging, program, "hold "+string(r.Type))
+	return err
+}
+
+// suppressAgain writes the tombstones of one project anew.
+func (s *Service) suppressAgain(ctx context.Context, project string, names map[string]grave) error {
+	marks := make([]Mark, 0, len(names))
+	for name, g := range names {
+		marks = append(marks, Mark{Name: name, Task: g.task, Cutoff: g.cutoff, Disclosure: Data})
+	}
+	for _, src := range s.Sources {
+		if _, ok := src.(Restorable); !ok {
+			continue
+		}
+		for part := range slices.Chunk(marks, 1000) {
+			if err := src.Suppress(ctx, project, part); err != nil {
+				return kind.Wrap("write tombstones", err)
+			}
+		}
+	}
+	return nil
+}
+
+// again goes through the subjects of a source and erases those of the ledger.
+type again struct {
+	service *Service
+	source  Restorable
+	known   ledger
+	done    *Restoration
+	waiting map[scopeOf]map[kind.Subject]bool // to be erased
+	count   int                               // of them
+}
+
+// scopeOf is what the subjects of one scope share.
+type scopeOf struct {
+	project string
+	grave
+}
+
+// mostWaiting bounds the subjects that are erased together.
+const mostWaiting = 2000
+
+func (a *again) run(ctx context.Context) error {
+	err := a.source.EachSubject(ctx, func(project string, id kind.Subject) error {
+		g, ok := a.known.find(project, a.service.Keys.Marks(project, id))
+		if !ok {
+			return nil
+		}
+		of := scopeOf{project, g}
+		if a.waiting[of] == nil {
+			a.waiting[of] = map[kind.Subject]bool{}
+		}
+		a.waiting[of][id] = true
+		if a.count++; a.count < mostWaiting {
+			return nil
+		}
+		return a.flush(ctx)
+	})
+	if err != nil {
+		return err
+	}
+	return a.flush(ctx)
+}
+
+// flush erases the subjects that wait for it.
+func (a *again) flush(ctx context.Context) error {
+	for of, ids := range a.waiting {
+		for part := range slices.Chunk(slices.Sorted(maps.Keys(ids)), 100) {
+			if err := a.erase(ctx, of, part); err != nil {
+				return err
+			}
+		}
+	}
+	clear(a.waiting)
+	a.count = 0
+	return nil
+}
+
+func (a *again) erase(ctx context.Context, of scopeOf, ids []kind.Subject) error {
+	scope := Scope{Project: of.project, Limit: of.cutoff, Erasure: true}
+	for i, id := range ids {
+		scope.Clusters = append(scope.Clusters, Cluster{Folder: i + 1, Submitted: []kind.Subject{id}, IDs: []kind.Subject{id}})
+	}
+	for round := 0; ; round++ {
+		found, err := drain(ctx, a.source.Find, scope)
+		if err != nil || len(found) == 0 {
+			return err
+		}
+		if round == maxRounds {
+			return kind.E(kind.Corrupt, "something is left after three rounds of erasing")
+		}
+		if round == 0 {
+			t := Tally{Subjects: int64(len(found))}
+			for _, f := range found {
+				t.add(f)
+			}
+			if err := a.service.credit(ctx, of.task, t); err != nil {
+				return err
+			}
+			a.done.Erased.sum(t)
+		}
+		if _, err := drain(ctx, a.source.Erase, scope); err != nil {
+			return err
+		}
+	}
+}
+
+// drain asks a source until it has been through.
+func drain(ctx context.Context, step func(context.Context, Scope, string) (Progress, error), scope Scope) ([]Found, error) {
+	var found []Found
+	for cursor := ""; ; {
+		p, err := step(ctx, scope, cursor)
+		if err != nil {
+			return nil, err
+		}
+		found = merge(found, p.Found)
+		if p.Done {
+			return found, nil
+		}
+		cursor = p.Cursor
+	}
+}
+
+// credit notes with a deletion, if it is open, what is erased in its name, so that
+// its certificate tells of it. A restore that was cut off and run again counts
+// twice what the first run noted and had not erased.
+func (s *Service) credit(ctx context.Context, task string, t Tally) error {
+	r, version, err := s.load(ctx, task)
+	if kind.Of(err) == kind.NotFound {
+		return nil // submitted after the backup
+	}
+	if err != nil || !r.Status.Open() {
+		return err
+	}
+	r.Restored.sum(t)
+	return s.swap(ctx, r, version)
+}
+
+// withdrawAgain takes back the archives of exports that ended before an erasure
+// of one of their subjects.
+func (s *Service) withdrawAgain(ctx context.Context, known ledger) (int, error) {
+	exports := map[string]grave{}
+	for project, marks := range known.marks {
+		for name, g := range marks {
+			err := s.eachItem(ctx, markPartition(project, name), "", func(item table.Item) error {
+				row, err := decode[markRow](item)
+				if err == nil && row.Type == Export && g.cutoff.After(exports[item.SK].cutoff) {
+					exports[item.SK] = g
+				}
+				return err
+			})
+			if err != nil {
+				return 0, err
+			}
+		}
+	}
+	archives := 0
+	for task, g := range exports {
+		r, _, err := s.load(ctx, task)
+		if err != nil {
+			return archives, err
+		}
+		if r.Status.Open() || r.Limit.IsZero() || r.Limit.After(g.cutoff) {
+			continue // it holds nothing yet, or only what came afterwards
+		}
+		fresh := r.ArchiveSize > 0 && !r.Withdrawn
+		if _, err := s.takeBack(ctx, task, g.task); err != nil {
+			return archives, err
+		}
+		if fresh {
+			archives++
+		}
+	}
+	return archives, nil
+}

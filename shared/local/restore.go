@@ -1,0 +1,310 @@
+package local
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"lethe/shared/blob"
+	"lethe/shared/kind"
+)
+
+// restoring stands behind the name of a data directory that is being put together.
+const restoring = ".restoring"
+
+// replacedName stands between the name of a data directory and the time when it
+// was replaced by a restore.
+const replacedName = ".replaced-"
+
+// unfinishedFile stands in a data directory while a restore is at work in it.
+const unfinishedFile = "restore-unfinished"
+
+// Unfinished reports whether a restore of the directory in its place has begun and
+// not ended: until it has, no server may answer from it.
+func Unfinished(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, unfinishedFile))
+	return err == nil
+}
+
+// BeginInPlace marks the open directory, which was put back by other means than
+// Stage, as being restored; EndInPlace takes the mark away.
+func (p *Platform) BeginInPlace() error {
+	return WriteSecret(filepath.Join(p.config.Data, unfinishedFile), nil)
+}
+
+// EndInPlace is the end of what BeginInPlace began.
+func (p *Platform) EndInPlace() error {
+	if err := os.Remove(filepath.Join(p.config.Data, unfinishedFile)); err != nil {
+		return unwritable(err)
+	}
+	if err := syncFolder(p.config.Data); err != nil {
+		return unwritable(err)
+	}
+	return nil
+}
+
+// LedgerLags reports whether the copy of the ledger knows of an erasure that the
+// ledger does not: then the directory was put back from an older state, and has to
+// be restored before a server answers from it.
+func (p *Platform) LedgerLags(ctx context.Context) (bool, error) {
+	if p.copy == nil {
+		return false, nil
+	}
+	lags := false
+	err := blob.Each(ctx, p.copy, "ledger/", func(f blob.Info) error {
+		_, err := p.Bucket.Head(ctx, f.Key)
+		if kind.Of(err) == kind.NotFound {
+			lags, err = true, nil
+		}
+		return err
+	})
+	return lags, kind.Wrap("compare the ledger with its copy", err)
+}
+
+// A Staged is a data directory put together from a backup beside the one that it
+// is to replace, which stays as it is until Replace. Open Dir, bring it up to what
+// the ledger knows (dsr.Service.Adopt from Before, then Restore), close it, and
+// call Replace. Whatever ends the process before that leaves the old directory in
+// its place; Stage begins afresh.
+type Staged struct {
+	Dir    string // the new directory
+	Backup Backup
+	// Before is the files of the directory that is replaced, with its part of the
+	// ledger; nil where there is none.
+	Before blob.Bucket
+
+	data   string
+	before string // the directory that Before is in
+	lock   *Lock  // of it
+	files  *Directory
+}
+
+// Stage puts the backup in a directory together for data. Every file is checked
+// against the backup's list, and suppression keys that only data has are added.
+//
+// Kinds, all with a sentence: NotFound where there is no backup; Corrupt where a
+// file of it is missing or not what was backed up, or where the keys of the two
+// directories differ, as of two deployments; Conflict where a process has data;
+// Invalid for a backup of a newer version.
+func Stage(ctx context.Context, backup, data string) (_ *Staged, err error) {
+	data = filepath.Clean(data)
+	s := &Staged{Dir: data + restoring, data: data}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}()
+	if s.Backup, err = readBackup(backup); err != nil {
+		return nil, err
+	}
+	if err := s.openBefore(); err != nil {
+		return nil, err
+	}
+	if err := os.RemoveAll(s.Dir); err != nil {
+		return nil, unwritable(err)
+	}
+	for _, f := range s.Backup.Files {
+		if err := ctx.Err(); err != nil {
+			return nil, kind.E(kind.Unavailable, "restore", err)
+		}
+		if err := s.put(backup, f); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.mergeKeys(); err != nil {
+		return nil, err
+	}
+	return s, s.mergeClock()
+}
+
+func readBackup(dir string) (Backup, error) {
+	var b Backup
+	text, err := os.ReadFile(filepath.Join(dir, backupFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return b, kind.Say(kind.NotFound, "There is no whole backup in that directory: it has no "+backupFile+".")
+	}
+	if err != nil {
+		return b, kind.E(kind.Unavailable, "read a backup", err)
+	}
+	if json.Unmarshal(text, &b) != nil || b.Version < 1 {
+		return b, kind.Say(kind.Corrupt, "The file "+backupFile+" of the backup is damaged: use another backup.")
+	}
+	if b.Version > backupVersion {
+		return b, kind.Say(kind.Invalid, "The backup was written by a newer version of Lethe: restore it with that one or a newer one.")
+	}
+	for _, f := range b.Files {
+		if !filepath.IsLocal(filepath.FromSlash(f.Path)) {
+			return b, kind.Say(kind.Corrupt, "The file "+backupFile+" of the backup is damaged: use another backup.")
+		}
+	}
+	return b, nil
+}
+
+// openBefore finds the directory that is replaced. A restore that was cut off
+// after it moved that one out of the way left it under its other name.
+func (s *Staged) openBefore() (err error) {
+	s.before = s.data
+	if _, err := os.Stat(s.data); errors.Is(err, fs.ErrNotExist) {
+		left, err := filepath.Glob(globbed(s.data) + replacedName + "*")
+		if err != nil || len(left) == 0 {
+			s.before = ""
+			return nil
+		}
+		s.before = slices.Max(left)
+	}
+	if s.lock, err = LockDir(s.before); err != nil {
+		return err
+	}
+	folder := filepath.Join(s.before, filesFolder)
+	if _, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	unused := make([]byte, keySize) // nothing makes a link to them
+	s.files, err = OpenDirectory(folder, unused, func() string { return "" }, time.Now)
+	if err != nil {
+		return err
+	}
+	s.Before = s.files
+	return nil
+}
+
+// globbed is a path as a pattern that matches it alone.
+func globbed(path string) string {
+	var b bytes.Buffer
+	for _, c := range []byte(path) {
+		if c == '*' || c == '?' || c == '[' || c == '\\' {
+			b.WriteByte('\\')
+		}
+		b.WriteByte(c)
+	}
+	return b.String()
+}
+
+// put copies one file of the backup to its place, and checks it on the way.
+func (s *Staged) put(backup string, f BackupFile) error {
+	name := filepath.FromSlash(f.Path)
+	damaged := kind.Say(kind.Corrupt, "The file "+f.Path+" of the backup is missing or not what was backed up: use another backup.")
+	in, err := os.Open(filepath.Join(backup, name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return damaged
+	}
+	if err != nil {
+		return kind.E(kind.Unavailable, "read a backup", err)
+	}
+	defer in.Close()
+	if name == recordsFile {
+		name = databaseFile
+	}
+	path := filepath.Join(s.Dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return unwritable(err)
+	}
+	out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return unwritable(err)
+	}
+	_, err = io.Copy(out, in)
+	err = errors.Join(err, out.Sync(), out.Close())
+	if err != nil {
+		return unwritable(err)
+	}
+	if !f.Changed.IsZero() { // files live from then on
+		if err := os.Chtimes(path, time.Time{}, f.Changed); err != nil {
+			return unwritable(err)
+		}
+	}
+	if size, sum, err := digest(path); err != nil || size != f.Size || sum != f.SHA256 {
+		return damaged
+	}
+	return nil
+}
+
+// mergeKeys adds to the restored keys those that only the replaced directory has:
+// people were erased under them since the backup. The restored version of a key
+// has to be the same, or the two directories are of two deployments, and the
+// ledger of one says nothing about the people of the other.
+func (s *Staged) mergeKeys() error {
+	if s.before == "" {
+		return nil
+	}
+	path := filepath.Join(s.before, keysFolder, suppressionFile)
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	old, err := loadKeys(path, suppressionTitle)
+	if err != nil {
+		return err
+	}
+	path = filepath.Join(s.Dir, keysFolder, suppressionFile)
+	ring, err := loadKeys(path, suppressionTitle)
+	if err != nil {
+		return err
+	}
+	have := map[int]kind.Key{}
+	for _, k := range ring {
+		have[k.Version] = k
+	}
+	for _, k := range old {
+		switch h, ok := have[k.Version]; {
+		case !ok:
+			ring = append(ring, k)
+		case !bytes.Equal(h.Secret, k.Secret):
+			return kind.Say(kind.Corrupt, "The backup is of another deployment than the data directory: their suppression keys differ. Name another directory with --data, or another backup.")
+		}
+	}
+	slices.SortFunc(ring, func(a, b kind.Key) int { return a.Version - b.Version })
+	return WriteSecret(path, formatKeys(ring, suppressionTitle))
+}
+
+// mergeClock lets the restored directory go on from the later of the two times: no
+// record of it may be newer than what is received next.
+func (s *Staged) mergeClock() error {
+	if s.before == "" {
+		return nil
+	}
+	old, err := readClock(s.before)
+	if err != nil {
+		return err
+	}
+	restored, err := readClock(s.Dir)
+	if err != nil || !old.After(restored) {
+		return err
+	}
+	return writeClock(s.Dir, old)
+}
+
+// Replace puts the new directory into the place of the old one, and returns the
+// name that the old one has then, if there was one. It is durable.
+func (s *Staged) Replace(now time.Time) (old string, err error) {
+	if s.before == s.data {
+		old = s.data + replacedName + now.UTC().Format("20060102T150405Z")
+		if err := os.Rename(s.data, old); err != nil {
+			return "", unwritable(err)
+		}
+		s.before = old
+	}
+	if err := settle(s.Dir, s.data); err != nil {
+		return s.before, unwritable(err)
+	}
+	return s.before, nil
+}
+
+// Close lets go of both directories, and removes the new one unless it has
+// replaced the old.
+func (s *Staged) Close() error {
+	var all []error
+	if s.files != nil {
+		all = append(all, s.files.Close())
+	}
+	if s.lock != nil {
+		all = append(all, s.lock.Unlock())
+	}
+	return errors.Join(append(all, os.RemoveAll(s.Dir))...)
+}
