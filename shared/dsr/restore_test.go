@@ -110,6 +110,11 @@ func (w *world) afterwards(h history) {
 			w.t.Errorf("the %s is not held: %q", r.Type, got.Reason)
 		}
 	}
+	// Not even a task of an execution that was stopped does anything.
+	held := w.status(h.bob)
+	if out, err := w.Plan(w.ctx, dsr.Step{Task: held.Task, Attempt: held.Attempt}); err != nil || out.Next != dsr.Closed {
+		w.t.Errorf("a task of a held request answers %s, %v", out.Next, err)
+	}
 	// That of bob had begun in the life that was lost: it cannot be cancelled.
 	if err := w.Cancel(w.ctx, project, h.bob.Task, dsr.By{}); kind.Of(err) != kind.NotAllowed {
 		w.t.Errorf("cancelling a deletion that had begun: got %v, want %v", err, kind.NotAllowed)

@@ -1,0 +1,233 @@
+package local_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"lethe/shared/kind"
+	"lethe/shared/local"
+	"lethe/shared/table"
+)
+
+// backedUp makes a data directory with a record, an archive and an entry of the
+// ledger, and a backup of it.
+func backedUp(t *testing.T) (c local.Config, backup string) {
+	t.Helper()
+	c = config(t)
+	p := open(t, c)
+	if err := p.Subjects.Write(t.Context(), table.Put(table.Item{Key: table.Key{PK: "p", SK: "s"}, Data: []byte("kept")}, table.IfAbsent())); err != nil {
+		t.Fatal(err)
+	}
+	for key, text := range map[string]string{"exports/a/0.zip": "an archive", "ledger/1-a.json": "one", "segments/a/0/0": "under way"} {
+		if err := p.Bucket.Put(t.Context(), key, strings.NewReader(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	old := time.Now().Add(-13 * 24 * time.Hour).Truncate(time.Second)
+	if err := os.Chtimes(filepath.Join(c.Data, "files", "exports", "a", "0.zip"), old, old); err != nil {
+		t.Fatal(err)
+	}
+	backup = filepath.Join(t.TempDir(), "backup")
+	if _, err := p.Backup(t.Context(), backup); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Backup(t.Context(), backup); kind.Of(err) != kind.Conflict {
+		t.Errorf("over a backup: got %v, want %v", err, kind.Conflict)
+	}
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return c, backup
+}
+
+func TestStagePutsTheBackupInPlace(t *testing.T) {
+	c, backup := backedUp(t)
+	if local.Holds(backup) {
+		t.Error("a server would start on the backup")
+	}
+	// Life goes on: another record, another erasure, and time.
+	p := open(t, c)
+	if err := p.Subjects.Write(t.Context(), table.Put(table.Item{Key: table.Key{PK: "p", SK: "later"}}, table.IfAbsent())); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Bucket.Put(t.Context(), "ledger/2-b.json", strings.NewReader("two")); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+	ahead := time.Now().Add(time.Hour)
+	if err := os.WriteFile(filepath.Join(c.Data, "clock"), []byte(ahead.UTC().Format(time.RFC3339Nano)+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+
+	s, err := local.Stage(t.Context(), backup, c.Data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Before.Head(t.Context(), "ledger/2-b.json"); err != nil {
+		t.Errorf("the ledger of the directory that is replaced: %v", err)
+	}
+	if _, err := local.Open(c); kind.Of(err) != kind.Conflict {
+		t.Errorf("a server can start meanwhile: %v", err)
+	}
+	old, err := s.Replace(time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if !local.Holds(old) || !strings.HasPrefix(old, c.Data+".replaced-") {
+		t.Errorf("the directory of before is %s", filepath.Base(old))
+	}
+	p = open(t, c)
+	defer p.Close()
+	if _, err := p.Subjects.Get(t.Context(), table.Key{PK: "p", SK: "s"}); err != nil {
+		t.Errorf("a record of the backup: %v", err)
+	}
+	if _, err := p.Subjects.Get(t.Context(), table.Key{PK: "p", SK: "later"}); kind.Of(err) != kind.NotFound {
+		t.Errorf("a record from after the backup: %v", err)
+	}
+	// An archive lives from when it was made, not from when it was restored.
+	if f, err := p.Bucket.Head(t.Context(), "exports/a/0.zip"); err != nil || time.Since(f.Changed) < 12*24*time.Hour {
+		t.Errorf("the archive: %v, %v", f.Changed, err)
+	}
+	if _, err := p.Bucket.Head(t.Context(), "segments/a/0/0"); kind.Of(err) != kind.NotFound {
+		t.Errorf("work under way came back: %v", err)
+	}
+	if now := p.Clock(); now.Before(ahead) {
+		t.Error("time went back behind that of the directory that was replaced")
+	}
+}
+
+// A restore that was cut off between its two renames finds the old directory, and
+// with it the ledger, under its other name.
+func TestStageAfterACutOff(t *testing.T) {
+	c, backup := backedUp(t)
+	if err := os.Rename(c.Data, c.Data+".replaced-20260101T000000Z"); err != nil {
+		t.Fatal(err)
+	}
+	s, err := local.Stage(t.Context(), backup, c.Data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Before == nil {
+		t.Fatal("the old directory was not found")
+	}
+	if _, err := s.Before.Head(t.Context(), "ledger/1-a.json"); err != nil {
+		t.Error(err)
+	}
+	if old, err := s.Replace(time.Now()); err != nil || old != c.Data+".replaced-20260101T000000Z" {
+		t.Errorf("replaced %s, %v", filepath.Base(old), err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := open(t, c).Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestStageRefuses(t *testing.T) {
+	edit := func(t *testing.T, backup string, f func(list map[string]any)) {
+		path := filepath.Join(backup, "backup.json")
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var list map[string]any
+		if err := json.Unmarshal(text, &list); err != nil {
+			t.Fatal(err)
+		}
+		f(list)
+		if text, err = json.Marshal(list); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, c := range map[string]struct {
+		spoil func(t *testing.T, backup, data string)
+		want  kind.Kind
+		says  string
+	}{
+		"a file that was changed": {func(t *testing.T, backup, _ string) {
+			if err := os.WriteFile(filepath.Join(backup, "files", "ledger", "1-a.json"), []byte("two"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}, kind.Corrupt, "files/ledger/1-a.json"},
+		"a file that is missing": {func(t *testing.T, backup, _ string) {
+			if err := os.Remove(filepath.Join(backup, "records.db")); err != nil {
+				t.Fatal(err)
+			}
+		}, kind.Corrupt, "records.db"},
+		"a backup that was cut off": {func(t *testing.T, backup, _ string) {
+			if err := os.Remove(filepath.Join(backup, "backup.json")); err != nil {
+				t.Fatal(err)
+			}
+		}, kind.NotFound, "no whole backup"},
+		"a newer version's": {func(t *testing.T, backup, _ string) {
+			edit(t, backup, func(list map[string]any) { list["version"] = 2 })
+		}, kind.Invalid, "newer version"},
+		"a list that leads out of it": {func(t *testing.T, backup, _ string) {
+			edit(t, backup, func(list map[string]any) { list["files"].([]any)[0].(map[string]any)["path"] = "../../x" })
+		}, kind.Corrupt, "damaged"},
+		"another deployment's": {func(t *testing.T, _, data string) {
+			other, _ := backedUp(t)
+			key, err := os.ReadFile(filepath.Join(other.Data, "keys", "suppression"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(data, "keys", "suppression"), key, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}, kind.Corrupt, "another deployment"},
+		"a directory in use": {func(t *testing.T, _, data string) {
+			p := open(t, local.Config{Data: data, Clock: time.Now, Log: config(t).Log})
+			t.Cleanup(func() { p.Close() })
+		}, kind.Conflict, "in use"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			conf, backup := backedUp(t)
+			c.spoil(t, backup, conf.Data)
+			_, err := local.Stage(t.Context(), backup, conf.Data)
+			if kind.Of(err) != c.want || !strings.Contains(kind.Sentence(err), c.says) {
+				t.Errorf("got %v, want %v saying %q", err, c.want, c.says)
+			}
+			if _, err := os.Stat(conf.Data + ".restoring"); err == nil {
+				t.Error("something is left beside the data directory")
+			}
+			if !local.Holds(conf.Data) {
+				t.Error("the data directory is gone")
+			}
+		})
+	}
+}
+
+// Keys that were made since the backup are those of people erased since.
+func TestStageKeepsEveryKey(t *testing.T) {
+	c, backup := backedUp(t)
+	path := filepath.Join(c.Data, "keys", "suppression")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	newer := append(text, "2 "+strings.Repeat("ab", 32)+"\n"...)
+	if err := os.WriteFile(path, newer, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, err := local.Stage(t.Context(), backup, c.Data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if got, err := os.ReadFile(filepath.Join(s.Dir, "keys", "suppression")); err != nil || string(got) != string(newer) {
+		t.Errorf("the keys differ from those of both directories (%v)", err)
+	}
+}
