@@ -64,8 +64,10 @@ func (b Backup) Size() (n int64) {
 func (p *Platform) Backup(ctx context.Context, to string) (Backup, error) {
 	const op = "back up"
 	b := Backup{Version: backupVersion, Made: p.Clock().UTC().Truncate(time.Millisecond), Files: []BackupFile{}}
-	if _, err := os.Lstat(to); !errors.Is(err, fs.ErrNotExist) {
-		return b, kind.Say(kind.Conflict, "There is something at the place for the backup already: name a directory that does not exist yet.")
+	if _, err := os.Lstat(to); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return b, badPlace(err)
+	} else if err == nil {
+		return b, kind.Say(kind.Invalid, "There is something at the place for the backup already: name a directory that does not exist yet.")
 	}
 	w := backupWriter{backup: &b, root: to + partial}
 	if err := os.RemoveAll(w.root); err != nil {

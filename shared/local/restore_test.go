@@ -35,8 +35,8 @@ func backedUp(t *testing.T) (c local.Config, backup string) {
 	if _, err := p.Backup(t.Context(), backup); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.Backup(t.Context(), backup); kind.Of(err) != kind.Conflict {
-		t.Errorf("over a backup: got %v, want %v", err, kind.Conflict)
+	if _, err := p.Backup(t.Context(), backup); kind.Of(err) != kind.Invalid {
+		t.Errorf("over a backup: got %v, want %v", err, kind.Invalid)
 	}
 	if err := p.Close(); err != nil {
 		t.Fatal(err)

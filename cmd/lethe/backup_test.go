@@ -1,0 +1,234 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// lethe runs a command and returns its exit status and what it wrote.
+func lethe(t *testing.T, args ...string) (status int, out, diag string) {
+	t.Helper()
+	c := exec.CommandContext(t.Context(), "lethe", args...)
+	var o, d bytes.Buffer
+	c.Stdout, c.Stderr = &o, &d
+	err := c.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return c.ProcessState.ExitCode(), o.String(), d.String()
+}
+
+// restored is what lethe restore --json tells.
+type restored struct {
+	Known    *time.Time `json:"erasures_known_until"`
+	Erasures int        `json:"erasures"`
+	Erased   struct{ Events, Profiles, Subjects int }
+	Archives int    `json:"archives_taken_back"`
+	Held     int    `json:"requests_held"`
+	Ended    int    `json:"tokens_ended"`
+	Token    string `json:"gdpr_token"`
+	Replaced string `json:"replaced"`
+}
+
+func restore(t *testing.T, args ...string) (r restored) {
+	t.Helper()
+	status, out, diag := lethe(t, append([]string{"restore", "--json"}, args...)...)
+	var raw map[string]json.RawMessage
+	if status != 0 || json.Unmarshal([]byte(out), &raw) != nil || json.Unmarshal([]byte(out), &r) != nil || json.Unmarshal(raw["erased_again"], &r.Erased) != nil {
+		t.Fatalf("restore: status %d\n%s%s", status, out, diag)
+	}
+	return r
+}
+
+func visit(id, insert, mark string) sent {
+	return sent{"Visit", map[string]any{"distinct_id": id, "$insert_id": insert, "time": time.Now().Add(-time.Minute).Unix(), "mark": mark}}
+}
+
+// A backup is made while the server answers. People who are erased after it was
+// made are erased again before a server answers from it, a request that was open
+// goes on only when it is confirmed, and no token of before works.
+func TestBackupAndRestore(t *testing.T) {
+	dir := t.TempDir()
+	data, copied, backup := filepath.Join(dir, "data"), filepath.Join(dir, "copy"), filepath.Join(dir, "backup")
+	p := startDemo(t, data, "--cancel-window", "0", "--ledger-copy", copied, "--backup-days", "30")
+	p.importEvents(t, visit("forgotten", "f1", "mark-of-the-forgotten"), visit("kept", "k1", "mark-of-the-kept"), visit("waiting", "w1", "mark-of-the-waiting"))
+	export := p.submit(t, retrievals, "forgotten", "kept")
+	p.await(t, retrievals, export, "SUCCESS")
+	p.stop(t, syscall.SIGTERM)
+	// A deletion that waits in its window when the backup is made.
+	p = startDemo(t, data, "--cancel-window", "1h", "--ledger-copy", copied)
+	waiting := p.submit(t, deletions, "waiting")
+	if status, out, diag := lethe(t, "backup", "--data", data, backup); status != 0 || !strings.Contains(out, backup) {
+		t.Fatalf("backup: status %d %s%s", status, out, diag)
+	}
+	p.importEvents(t, visit("after", "a1", "mark-of-after"))
+	p.stop(t, syscall.SIGTERM)
+	p = startDemo(t, data, "--cancel-window", "0", "--ledger-copy", copied, "--backup-days", "30")
+	erased := p.submit(t, deletions, "forgotten")
+	p.await(t, deletions, erased, "SUCCESS")
+	certificate := p.do(t, http.MethodGet, "/api/app/requests/"+erased+"/certificate?token="+p.Token, "", "Authorization", "Bearer "+p.GDPR)
+	var c struct {
+		Completed time.Time  `json:"completed"`
+		Until     *time.Time `json:"backups_until"`
+	}
+	if err := json.Unmarshal(certificate.body, &c); err != nil || c.Until == nil || c.Until.Sub(c.Completed) != 30*24*time.Hour {
+		t.Errorf("the certificate says backups hold the data until %v, %v", c.Until, err)
+	}
+	before := p.GDPR
+	p.kill(t)
+
+	got := restore(t, backup, "--data", data)
+	if got.Erasures != 1 || got.Erased.Subjects != 1 || got.Erased.Events != 1 || got.Archives != 1 || got.Held != 1 || got.Ended != 1 || got.Known != nil {
+		t.Errorf("restore tells %+v", got)
+	}
+	if found := holding(t, data, "mark-of-the-forgotten", "mark-of-after"); len(found) > 0 {
+		t.Errorf("the restored directory: %s", strings.Join(found, ", "))
+	}
+	if found := holding(t, got.Replaced, "mark-of-after"); len(found) == 0 {
+		t.Error("the directory of before does not hold what it held")
+	}
+	p = startDemo(t, data, "--cancel-window", "0", "--ledger-copy", copied)
+	if p.GDPR == before || p.GDPR != got.Token {
+		t.Error("the demo does not know its new token")
+	}
+	if a := p.do(t, http.MethodGet, retrievals+"?token="+p.Token, "", "Authorization", "Bearer "+before); a.status != http.StatusUnauthorized {
+		t.Errorf("a token of before: got %d, want 401", a.status)
+	}
+	if a := p.do(t, http.MethodGet, retrievals+export+"/download?token="+p.Token, "", "Authorization", "Bearer "+p.GDPR); a.status != http.StatusGone {
+		t.Errorf("the archive with the forgotten: got %d, want 410", a.status)
+	}
+	task := p.submit(t, retrievals, "kept", "waiting")
+	p.await(t, retrievals, task, "SUCCESS")
+	if x := unpack(t, p.download(t, task)); !x.has("mark", "mark-of-the-kept") || !x.has("mark", "mark-of-the-waiting") {
+		t.Error("what was kept did not come back")
+	}
+	if status, r := p.gdpr(t, http.MethodGet, "/api/app/requests/"+waiting, ""); status != http.StatusOK || r["status"] != "STAGING" || r["hold"] != "restore" {
+		t.Errorf("the deletion that was open: %d %v", status, r)
+	}
+	if status, r := p.gdpr(t, http.MethodPost, "/api/app/requests/"+waiting+"/confirm", ""); status != http.StatusOK {
+		t.Errorf("confirm: %d %v", status, r)
+	}
+	p.await(t, deletions, waiting, "SUCCESS")
+	p.stop(t, syscall.SIGTERM)
+}
+
+// A data directory that was put back by other means is not served while the copy
+// of the ledger knows more, nor while a restore of it is unfinished.
+func TestRestoreInPlace(t *testing.T) {
+	dir := t.TempDir()
+	data, copied, snapshot := filepath.Join(dir, "data"), filepath.Join(dir, "copy"), filepath.Join(dir, "snapshot")
+	p := startDemo(t, data, "--cancel-window", "0", "--ledger-copy", copied)
+	p.importEvents(t, visit("forgotten", "f1", "mark-of-the-forgotten"))
+	p.stop(t, syscall.SIGTERM)
+	if err := os.CopyFS(snapshot, os.DirFS(data)); err != nil {
+		t.Fatal(err)
+	}
+	p = startDemo(t, data, "--cancel-window", "0", "--ledger-copy", copied)
+	p.await(t, deletions, p.submit(t, deletions, "forgotten"), "SUCCESS")
+	p.stop(t, syscall.SIGTERM)
+
+	refused := func(says string) {
+		t.Helper()
+		status, out, diag := lethe(t, "serve", "--demo", "--json", "--listen", "127.0.0.1:0", "--data", snapshot, "--ledger-copy", copied)
+		if status != 3 || out != "" || !strings.Contains(diag, says) {
+			t.Fatalf("serve: status %d, %q, %q; want 3 and %q", status, out, diag, says)
+		}
+	}
+	refused("lethe restore")
+	if err := os.WriteFile(filepath.Join(snapshot, "restore-unfinished"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	refused("was cut off")
+	if status, _, diag := lethe(t, "restore", "--data", snapshot); status != 2 || !strings.Contains(diag, "--ledger-copy") {
+		t.Errorf("restore without the copy: status %d %q", status, diag)
+	}
+	if got := restore(t, "--data", snapshot, "--ledger-copy", copied); got.Erased.Subjects != 1 || got.Replaced != "" {
+		t.Errorf("restore tells %+v", got)
+	}
+	if found := holding(t, snapshot, "mark-of-the-forgotten"); len(found) > 0 {
+		t.Errorf("still there: %s", strings.Join(found, ", "))
+	}
+	startDemo(t, snapshot, "--ledger-copy", copied).stop(t, syscall.SIGTERM)
+}
+
+// Without a ledger but that of the backup, it is said from when on none is known.
+func TestRestoreSaysWhatIsNotKnown(t *testing.T) {
+	dir := t.TempDir()
+	data, backup := filepath.Join(dir, "data"), filepath.Join(dir, "backup")
+	p := startDemo(t, data)
+	p.stop(t, syscall.SIGTERM)
+	if status, _, diag := lethe(t, "backup", "--data", data, backup); status != 0 {
+		t.Fatalf("backup with no server: %d %s", status, diag)
+	}
+	status, out, diag := lethe(t, "restore", backup, "--data", filepath.Join(dir, "elsewhere"))
+	if status != 0 || !strings.Contains(out, "NOT KNOWN") || !strings.Contains(out, "lethe_gdpr_") {
+		t.Errorf("restore: %d\n%s%s", status, out, diag)
+	}
+	for _, c := range []struct {
+		status int
+		says   string
+		args   []string
+	}{
+		{3, "no data directory", []string{"backup", "--data", filepath.Join(dir, "none"), filepath.Join(dir, "b")}},
+		{3, "already", []string{"backup", "--data", data, backup}},
+		{7, "place for the backup", []string{"backup", "--data", data, filepath.Join(backup, "backup.json", "x")}},
+		{2, "arg", []string{"backup", "--data", data}},
+		{1, "no whole backup", []string{"restore", data, "--data", filepath.Join(dir, "other")}},
+		{3, "no data directory", []string{"restore", "--data", filepath.Join(dir, "none"), "--ledger-copy", dir}},
+	} {
+		if status, out, diag := lethe(t, c.args...); status != c.status || out != "" || !strings.HasPrefix(diag, "lethe: ") || !strings.Contains(diag, c.says) {
+			t.Errorf("%v: got %d %q %q, want %d and %q", c.args, status, out, diag, c.status, c.says)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, "none")); err == nil {
+		t.Error("a directory was made")
+	}
+}
+
+// A restore that is killed anywhere leaves the data directory whole, old or new,
+// and never one in which the erased are back.
+func TestRestoreSurvivesKills(t *testing.T) {
+	dir := t.TempDir()
+	data, copied, backup := filepath.Join(dir, "data"), filepath.Join(dir, "copy"), filepath.Join(dir, "backup")
+	p := startDemo(t, data, "--cancel-window", "0", "--ledger-copy", copied)
+	p.importEvents(t, visit("forgotten", "f1", "mark-of-the-forgotten"))
+	if status, _, diag := lethe(t, "backup", "--data", data, backup); status != 0 {
+		t.Fatalf("backup: %d %s", status, diag)
+	}
+	p.await(t, deletions, p.submit(t, deletions, "forgotten"), "SUCCESS")
+	p.stop(t, syscall.SIGTERM)
+	began := time.Now()
+	restore(t, backup, "--data", data, "--ledger-copy", copied)
+	life := time.Since(began)
+	for n := range 25 {
+		c := exec.CommandContext(t.Context(), "lethe", "restore", backup, "--data", data, "--ledger-copy", copied)
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Duration(rand.Int64N(int64(life))))
+		_ = c.Process.Kill()
+		_ = c.Wait()
+		if _, err := os.Stat(data); err != nil {
+			continue // between its two renames: the next restore goes on
+		}
+		if found := holding(t, data, "mark-of-the-forgotten"); len(found) > 0 {
+			t.Fatalf("kill %d: %s", n, strings.Join(found, ", "))
+		}
+	}
+	restore(t, backup, "--data", data, "--ledger-copy", copied)
+	if left, err := filepath.Glob(data + ".restoring*"); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+	startDemo(t, data, "--ledger-copy", copied).stop(t, syscall.SIGTERM)
+}
