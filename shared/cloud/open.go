@@ -56,7 +56,11 @@ const taskLife = 15 * time.Minute
 // other call. It takes the credentials that Lambda puts into the environment, and
 // AWS_ENDPOINT_URL where it is set.
 func Open(ctx context.Context, c Config) (*Platform, error) {
-	a := connection(c.Region)
+	return OpenWith(ctx, connection(c.Region), c)
+}
+
+// OpenWith is Open by a connection of the caller's, for programs that a person runs.
+func OpenWith(ctx context.Context, a aws.Config, c Config) (*Platform, error) {
 	keys, err := loadKeys(ctx, kms.NewFromConfig(a), ssm.NewFromConfig(a), c.Keys, c.KeyVersions)
 	if err != nil {
 		return nil, err
