@@ -81,6 +81,9 @@ func backup(ctx context.Context, data, to string, diag io.Writer) (backupReport,
 		return backupReport{}, err
 	}
 	var made backupReport
+	if within(data, to) {
+		return made, failure{statusUsage, "The backup would lie inside the data directory and be lost with it: choose another place, best on another disk."}
+	}
 	if err := askServer(ctx, data, "/backup", backupOrder{to}, &made); !errors.Is(err, errNoServer) {
 		return made, err
 	}

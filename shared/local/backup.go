@@ -88,7 +88,7 @@ func (p *Platform) Backup(ctx context.Context, to string) (Backup, error) {
 
 func badPlace(err error) error {
 	return &kind.Error{Kind: kind.Forbidden, Op: "back up", Err: err,
-		Sentence: "The place for the backup cannot be written: give this user the right to, or choose another."}
+		Sentence: "The place for the backup cannot be written (" + systemSays(err) + "): make room or give this user the right to, or choose another."}
 }
 
 type backupWriter struct {

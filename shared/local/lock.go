@@ -69,15 +69,19 @@ func holder(f *os.File) string {
 
 // unwritable keeps of err only what the system said, since its text has the path.
 func unwritable(err error) error {
-	cause := err
-	var path *os.PathError
-	if errors.As(err, &path) {
-		cause = path.Err
-	}
 	return &kind.Error{
 		Kind:     kind.Forbidden,
 		Op:       "open the data directory",
-		Sentence: "The data directory cannot be written (" + cause.Error() + "): give this user the right to, or choose another directory with --data.",
+		Sentence: "The data directory cannot be written (" + systemSays(err) + "): give this user the right to, or choose another directory with --data.",
 		Err:      err,
 	}
+}
+
+// systemSays is err without the path that it names.
+func systemSays(err error) string {
+	var path *os.PathError
+	if errors.As(err, &path) {
+		return path.Err.Error()
+	}
+	return err.Error()
 }
