@@ -47,7 +47,7 @@ bench: ## Go benchmarks, and one million events through a real server
 	go run ./cmd/lethe/bench
 
 .PHONY: bench-full
-bench-full: ## ten million events through a real server; takes half an hour and 20 GB
+bench-full: ## ten million events through a real server; takes a quarter of an hour and 30 GB
 	go run ./cmd/lethe/bench -events 10000000
 
 .PHONY: fuzz

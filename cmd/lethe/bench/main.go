@@ -67,7 +67,13 @@ func measure(ctx context.Context, dir string, l load) error {
 	if err := s.again(); err != nil {
 		return err
 	}
-	return large(ctx, s, l)
+	if err := s.backup(ctx); err != nil {
+		return err
+	}
+	if err := large(ctx, s, l); err != nil {
+		return err
+	}
+	return s.restore(ctx)
 }
 
 // one measures the export of a single person.
