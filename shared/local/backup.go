@@ -100,9 +100,17 @@ func (w *backupWriter) write(ctx context.Context, p *Platform) error {
 	if err := p.db.Copy(ctx, filepath.Join(w.root, recordsFile)); err != nil {
 		return err
 	}
-	if err := w.note(recordsFile, time.Time{}); err != nil {
-		return err
+	records, err := os.Open(filepath.Join(w.root, recordsFile))
+	if err != nil {
+		return badPlace(err)
 	}
+	defer records.Close()
+	h := sha256.New()
+	size, err := io.Copy(h, records)
+	if err != nil {
+		return badPlace(err)
+	}
+	w.note(recordsFile, size, hex.EncodeToString(h.Sum(nil)), time.Time{})
 	for _, prefix := range []string{"exports/", "certificates/", "ledger/"} {
 		if err := w.files(ctx, p.Bucket, prefix); err != nil {
 			return err
@@ -160,43 +168,33 @@ func (w *backupWriter) files(ctx context.Context, from blob.Bucket, prefix strin
 	})
 }
 
-// copy writes one file of the backup.
+// copy writes one file of the backup, and lists it.
 func (w *backupWriter) copy(name string, r io.Reader, changed time.Time) error {
-	path := filepath.Join(w.root, name)
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return badPlace(err)
-	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	size, sum, err := store(filepath.Join(w.root, name), r)
 	if err != nil {
 		return badPlace(err)
 	}
-	_, err = io.Copy(f, r)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err != nil {
-		return badPlace(err)
-	}
-	return w.note(name, changed)
-}
-
-// note lists a file that stands in the backup.
-func (w *backupWriter) note(name string, changed time.Time) error {
-	size, sum, err := digest(filepath.Join(w.root, name))
-	if err != nil {
-		return badPlace(err)
-	}
-	w.backup.Files = append(w.backup.Files, BackupFile{Path: filepath.ToSlash(name), Size: size, SHA256: sum, Changed: changed.UTC()})
+	w.note(name, size, sum, changed)
 	return nil
 }
 
-func digest(path string) (size int64, sum string, err error) {
-	f, err := os.Open(path)
+func (w *backupWriter) note(name string, size int64, sum string, changed time.Time) {
+	w.backup.Files = append(w.backup.Files, BackupFile{Path: filepath.ToSlash(name), Size: size, SHA256: sum, Changed: changed.UTC()})
+}
+
+// store writes a file that is not there yet, its folders included, syncs it, and
+// returns its size and SHA-256.
+func store(path string, r io.Reader) (size int64, sum string, err error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return 0, "", err
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return 0, "", err
 	}
-	defer f.Close()
 	h := sha256.New()
-	size, err = io.Copy(h, f)
-	return size, hex.EncodeToString(h.Sum(nil)), err
+	size, err = io.Copy(io.MultiWriter(f, h), r)
+	return size, hex.EncodeToString(h.Sum(nil)), errors.Join(err, f.Sync(), f.Close())
 }
 
 // publish lists what there is and gives the backup its name.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -203,25 +202,17 @@ func (s *Staged) put(backup string, f BackupFile) error {
 		name = databaseFile
 	}
 	path := filepath.Join(s.Dir, name)
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return unwritable(err)
-	}
-	out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	size, sum, err := store(path, in)
 	if err != nil {
 		return unwritable(err)
 	}
-	_, err = io.Copy(out, in)
-	err = errors.Join(err, out.Sync(), out.Close())
-	if err != nil {
-		return unwritable(err)
+	if size != f.Size || sum != f.SHA256 {
+		return damaged
 	}
 	if !f.Changed.IsZero() { // files live from then on
 		if err := os.Chtimes(path, time.Time{}, f.Changed); err != nil {
 			return unwritable(err)
 		}
-	}
-	if size, sum, err := digest(path); err != nil || size != f.Size || sum != f.SHA256 {
-		return damaged
 	}
 	return nil
 }
