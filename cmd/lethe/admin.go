@@ -5,12 +5,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"lethe/shared/kind"
 	"lethe/shared/local"
@@ -35,15 +37,12 @@ func administer(ctx context.Context, data string, p *local.Platform, log *slog.L
 		return ended
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /backup", func(w http.ResponseWriter, r *http.Request) {
-		var in backupOrder
-		if err := json.NewDecoder(r.Body).Decode(&in); err != nil || !filepath.IsAbs(in.To) {
-			answerAdmin(w, nil, kind.E(kind.Invalid, "read the order of a backup"))
-			return
-		}
-		b, err := p.Backup(r.Context(), in.To)
-		answerAdmin(w, reportOf(b, in.To), err)
+	order(mux, "/backup", func(ctx context.Context, o backupOrder) (any, error) {
+		b, err := p.Backup(ctx, o.To)
+		return reportOf(b, o.To), err
 	})
+	order(mux, "/executions", func(ctx context.Context, o executionsOrder) (any, error) { return p.Executions(ctx, o.Limit) })
+	order(mux, "/execution", func(ctx context.Context, o executionOrder) (any, error) { return p.Execution(ctx, o.Name) })
 	s := &http.Server{Handler: mux, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		BaseContext: func(net.Listener) context.Context { return ctx }}
 	go func() { _ = s.Serve(l) }() // until Shutdown
@@ -59,6 +58,19 @@ func administer(ctx context.Context, data string, p *local.Platform, log *slog.L
 type adminError struct {
 	Kind     kind.Kind `json:"kind"`
 	Sentence string    `json:"sentence"`
+}
+
+// order takes one kind of order.
+func order[O any](mux *http.ServeMux, route string, do func(context.Context, O) (any, error)) {
+	mux.HandleFunc("POST "+route, func(w http.ResponseWriter, r *http.Request) {
+		var o O
+		if err := json.NewDecoder(r.Body).Decode(&o); err != nil {
+			answerAdmin(w, nil, kind.E(kind.Invalid, "read an order"))
+			return
+		}
+		v, err := do(r.Context(), o)
+		answerAdmin(w, v, err)
+	})
 }
 
 func answerAdmin(w http.ResponseWriter, v any, err error) {
@@ -108,4 +120,23 @@ func askServer(ctx context.Context, data, route string, order, answer any) error
 		return &kind.Error{Kind: e.Kind, Sentence: e.Sentence}
 	}
 	return json.NewDecoder(out.Body).Decode(answer)
+}
+
+// administered has the server that has the directory carry out an order, or without
+// one opens the directory and does it.
+func administered[T any](ctx context.Context, data, route string, order any, diag io.Writer, do func(*local.Platform) (T, error)) (T, error) {
+	var answer T
+	if err := askServer(ctx, data, route, order, &answer); !errors.Is(err, errNoServer) {
+		return answer, err
+	}
+	if !local.Holds(data) {
+		return answer, failure{statusRefused, "The directory that --data names is no data directory of Lethe."}
+	}
+	syscall.Umask(0o077)
+	p, err := local.Open(local.Config{Data: data, Clock: time.Now, Log: slog.New(slog.NewTextHandler(diag, nil))})
+	if err != nil {
+		return answer, err
+	}
+	answer, err = do(p)
+	return answer, errors.Join(err, p.Close())
 }

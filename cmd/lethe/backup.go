@@ -3,10 +3,8 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os/signal"
 	"path/filepath"
 	"syscall"
@@ -73,28 +71,16 @@ server with --backup-days how long backups are kept, so that certificates can.`,
 	return c
 }
 
-// backup lets the server that has the directory make the backup, or without one
-// opens the directory itself.
 func backup(ctx context.Context, data, to string, diag io.Writer) (backupReport, error) {
 	to, err := filepath.Abs(to)
 	if err != nil {
 		return backupReport{}, err
 	}
-	var made backupReport
 	if within(data, to) {
-		return made, failure{statusUsage, "The backup would lie inside the data directory and be lost with it: choose another place, best on another disk."}
+		return backupReport{}, failure{statusUsage, "The backup would lie inside the data directory and be lost with it: choose another place, best on another disk."}
 	}
-	if err := askServer(ctx, data, "/backup", backupOrder{to}, &made); !errors.Is(err, errNoServer) {
-		return made, err
-	}
-	if !local.Holds(data) {
-		return made, failure{statusRefused, "There is nothing to back up: the directory that --data names is no data directory of Lethe."}
-	}
-	syscall.Umask(0o077)
-	p, err := local.Open(local.Config{Data: data, Clock: time.Now, Log: slog.New(slog.NewTextHandler(diag, nil))})
-	if err != nil {
-		return made, err
-	}
-	b, err := p.Backup(ctx, to)
-	return reportOf(b, to), errors.Join(err, p.Close())
+	return administered(ctx, data, "/backup", backupOrder{to}, diag, func(p *local.Platform) (backupReport, error) {
+		b, err := p.Backup(ctx, to)
+		return reportOf(b, to), err
+	})
 }

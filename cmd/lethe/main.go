@@ -30,7 +30,7 @@ func run(args []string, out, diag io.Writer) int {
 			return c.Help()
 		},
 	}
-	root.AddCommand(serveCommand(), backupCommand(), restoreCommand())
+	root.AddCommand(serveCommand(), backupCommand(), restoreCommand(), executionsCommand(), executionCommand())
 	root.SetArgs(args)
 	root.SetOut(out)
 	root.SetErr(diag)
