@@ -105,9 +105,24 @@ func machineARN(name string) string {
 	return "arn:aws:states:" + cloudtest.Region + ":" + cloudtest.Account + ":stateMachine:lethe-" + name
 }
 
+// tags are those of functions/Makefile.
+const tags = "lambda.norpc"
+
 // build makes the binaries of all functions, for arch if it is not empty, and
 // returns the folder they are in.
 func build(t testing.TB, arch string) string {
+	t.Helper()
+	dir := t.TempDir()
+	environment := []string{"CGO_ENABLED=0"}
+	if arch != "" {
+		environment = append(environment, "GOOS=linux", "GOARCH="+arch)
+	}
+	command(t, environment, "build", "-trimpath", "-tags", tags, "-ldflags=-s -w", "-o", dir, "./functions/...")
+	return dir
+}
+
+// command runs the go command on the module and returns what it prints.
+func command(t testing.TB, environment []string, args ...string) string {
 	t.Helper()
 	root := cloudtest.Root(t)
 	// The cache of go test sees files that the test opens, not those that it builds.
@@ -123,17 +138,16 @@ func build(t testing.TB, arch string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-tags", "lambda.norpc", "-ldflags=-s -w", "-o", dir, "./functions/...")
+	cmd := exec.CommandContext(t.Context(), "go", args...)
 	cmd.Dir = root
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if arch != "" {
-		cmd.Env = append(cmd.Env, "GOOS=linux", "GOARCH="+arch)
+	cmd.Env = append(os.Environ(), environment...)
+	var failure bytes.Buffer
+	cmd.Stderr = &failure
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go %s: %v\n%s", args[0], err, failure.String())
 	}
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
-	return dir
+	return string(out)
 }
 
 // makeTables makes the tables as template.yaml describes them.

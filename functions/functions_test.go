@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -34,7 +35,9 @@ func TestFunctionsBuildForLambda(t *testing.T) {
 			t.Fatal(err)
 		}
 		built[e.Name()] = true
-		t.Logf("%-8s %5.1f MB", e.Name(), float64(info.Size())/1e6)
+		if info.Size() > 15e6 {
+			t.Errorf("%s has %.1f MB, want 15 at most", e.Name(), float64(info.Size())/1e6)
+		}
 	}
 	folders, err := os.ReadDir(".")
 	if err != nil {
@@ -43,6 +46,17 @@ func TestFunctionsBuildForLambda(t *testing.T) {
 	for _, f := range folders {
 		if f.IsDir() && !built[f.Name()] {
 			t.Errorf("functions/%s gives no binary", f.Name())
+		}
+	}
+}
+
+// Templates call methods by names that the linker cannot know, so it keeps every
+// exported method of all that is linked: 8 MB.
+func TestFunctionsLinkNoTemplates(t *testing.T) {
+	out := command(t, nil, "list", "-tags", tags, "-deps", "./functions/...")
+	for _, path := range []string{"text/template", "html/template"} {
+		if slices.Contains(strings.Fields(out), path) {
+			t.Errorf("%s is linked: go list -deps ./functions/... has it", path)
 		}
 	}
 }
