@@ -41,11 +41,14 @@ const (
 )
 
 // A deployment is the real binaries of all functions, each in a process of its
-// own, between moto, which plays the services and runs the real state machines,
-// and a test that plays API Gateway.
+// own, between a test that plays API Gateway and the engines that play AWS:
+// DynamoDB Local for records, versitygw for files, and moto, which runs the real
+// state machines and has the keys.
 type deployment struct {
 	account.Credentials
-	config   aws.Config
+	records  *dynamodb.Client
+	files    *s3.Client
+	moto     aws.Config
 	programs string // the folder of the binaries
 	running  map[string]*cloudtest.Function
 	// recorders note what the running functions ask of AWS.
@@ -59,14 +62,14 @@ func deploy(t testing.TB) *deployment {
 	t.Cleanup(invocations.Close)
 	// Moto calls Lambda at this port.
 	_, port, _ := strings.Cut(strings.TrimPrefix(invocations.URL, "http://"), ":")
-	address := cloudtest.Moto(t, "MOTO_PORT="+port)
-	d.config = cloudtest.Config(address)
+	d.records, d.files = cloudtest.DynamoDB(t), cloudtest.S3(t)
+	d.moto = cloudtest.Config(cloudtest.Moto(t, "MOTO_PORT="+port))
 	d.makeTables(t)
 	d.makeBucket(t)
 	d.makeKeys(t)
-	d.makeMachines(t, address)
+	d.makeMachines(t)
 	var err error
-	d.Credentials, err = account.New(cloud.NewTable(dynamodb.NewFromConfig(d.config), controlTable, time.Now), time.Now).
+	d.Credentials, err = account.New(cloud.NewTable(d.records, controlTable, time.Now), time.Now).
 		Found(t.Context(), account.Founding{OwnerEmail: "owner@example.com"})
 	if err != nil {
 		t.Fatal(err)
@@ -75,8 +78,9 @@ func deploy(t testing.TB) *deployment {
 	if err != nil {
 		t.Fatal(err)
 	}
+	aws := engines{"dynamodb": *d.records.Options().BaseEndpoint, "s3": *d.files.Options().BaseEndpoint, "": *d.moto.BaseEndpoint}
 	for _, name := range names {
-		r := record(t, address)
+		r := record(t, aws)
 		d.recorders[name.Name()] = r
 		d.running[name.Name()] = d.start(t, name.Name(), r.server.URL)
 	}
@@ -188,7 +192,6 @@ func (d *deployment) makeTables(t testing.TB) {
 		}
 		return out
 	}
-	client := dynamodb.NewFromConfig(d.config)
 	for resource, name := range map[string]string{"ControlTable": controlTable, "SubjectsTable": subjectsTable} {
 		p := template.Resources[resource].Properties
 		in := &dynamodb.CreateTableInput{TableName: &name, BillingMode: dynamotypes.BillingModePayPerRequest, KeySchema: elements(p.Key)}
@@ -203,7 +206,7 @@ func (d *deployment) makeTables(t testing.TB) {
 				Projection: &dynamotypes.Projection{ProjectionType: dynamotypes.ProjectionType(i.Projection.Type)},
 			})
 		}
-		if _, err := client.CreateTable(t.Context(), in); err != nil {
+		if _, err := d.records.CreateTable(t.Context(), in); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -211,8 +214,7 @@ func (d *deployment) makeTables(t testing.TB) {
 
 func (d *deployment) makeBucket(t testing.TB) {
 	t.Helper()
-	client := s3.NewFromConfig(d.config, func(o *s3.Options) { o.UsePathStyle = true })
-	_, err := client.CreateBucket(t.Context(), &s3.CreateBucketInput{
+	_, err := d.files.CreateBucket(t.Context(), &s3.CreateBucketInput{
 		Bucket:                    aws.String(bucket),
 		CreateBucketConfiguration: &s3types.CreateBucketConfiguration{LocationConstraint: cloudtest.Region},
 	})
@@ -223,27 +225,27 @@ func (d *deployment) makeBucket(t testing.TB) {
 
 func (d *deployment) makeKeys(t testing.TB) {
 	t.Helper()
-	client := kms.NewFromConfig(d.config)
+	client := kms.NewFromConfig(d.moto)
 	made, err := client.CreateKey(t.Context(), &kms.CreateKeyInput{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cloud.NewKey(t.Context(), client, ssm.NewFromConfig(d.config), *made.KeyMetadata.KeyId, keysPath, 1); err != nil {
+	if err := cloud.NewKey(t.Context(), client, ssm.NewFromConfig(d.moto), *made.KeyMetadata.KeyId, keysPath, 1); err != nil {
 		t.Fatal(err)
 	}
 }
 
 // makeMachines makes the state machines of the real definitions, with the wait
 // for ingestion that is under way, a minute, cut to a second.
-func (d *deployment) makeMachines(t testing.TB, address string) {
+func (d *deployment) makeMachines(t testing.TB) {
 	t.Helper()
-	r, err := http.Post(address+"/moto-api/config", "application/json",
+	r, err := http.Post(*d.moto.BaseEndpoint+"/moto-api/config", "application/json",
 		strings.NewReader(`{"stepfunctions":{"execute_state_machine":true}}`))
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.Body.Close()
-	client := sfn.NewFromConfig(d.config)
+	client := sfn.NewFromConfig(d.moto)
 	for name, text := range map[string][]byte{"export": statemachine.Export, "deletion": statemachine.Deletion} {
 		var definition map[string]any
 		if err := json.Unmarshal(text, &definition); err != nil {

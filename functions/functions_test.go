@@ -163,7 +163,7 @@ func (d *deployment) recover(t *testing.T) {
 	t.Helper()
 	task := d.submit(t, deletions, `{"distinct_ids":["bruno"]}`)
 	execution := strings.Replace(machineARN("deletion"), ":stateMachine:", ":execution:", 1) + ":" + task + "-1"
-	if _, err := sfn.NewFromConfig(d.config).StopExecution(t.Context(), &sfn.StopExecutionInput{ExecutionArn: &execution}); err != nil {
+	if _, err := sfn.NewFromConfig(d.moto).StopExecution(t.Context(), &sfn.StopExecutionInput{ExecutionArn: &execution}); err != nil {
 		t.Fatal(err)
 	}
 	d.sweepUntil(t, deletions, task, "FAILURE")
