@@ -57,7 +57,7 @@ type deployment struct {
 
 func deploy(t testing.TB) *deployment {
 	t.Helper()
-	d := &deployment{programs: build(t, ""), running: map[string]*cloudtest.Function{}, recorders: map[string]*recorder{}}
+	d := &deployment{programs: build(t, false), running: map[string]*cloudtest.Function{}, recorders: map[string]*recorder{}}
 	invocations := httptest.NewServer(http.HandlerFunc(d.invoke))
 	t.Cleanup(invocations.Close)
 	// Moto calls Lambda at this port.
@@ -112,16 +112,17 @@ func machineARN(name string) string {
 // tags are those of functions/Makefile.
 const tags = "lambda.norpc"
 
-// build makes the binaries of all functions, for arch if it is not empty, and
-// returns the folder they are in.
-func build(t testing.TB, arch string) string {
+// build makes the binaries of all functions and returns the folder they are in:
+// for Lambda, as functions/Makefile does, or for this machine, with what the cache
+// of go test has compiled already.
+func build(t testing.TB, forLambda bool) string {
 	t.Helper()
 	dir := t.TempDir()
-	environment := []string{"CGO_ENABLED=0"}
-	if arch != "" {
-		environment = append(environment, "GOOS=linux", "GOARCH="+arch)
+	environment, args := []string{"CGO_ENABLED=0"}, []string{"build", "-tags", tags, "-ldflags=-s -w", "-o", dir}
+	if forLambda {
+		environment, args = append(environment, "GOOS=linux", "GOARCH=arm64"), append(args, "-trimpath")
 	}
-	command(t, environment, "build", "-trimpath", "-tags", tags, "-ldflags=-s -w", "-o", dir, "./functions/...")
+	command(t, environment, append(args, "./functions/...")...)
 	return dir
 }
 

@@ -24,7 +24,7 @@ import (
 )
 
 func TestFunctionsBuildForLambda(t *testing.T) {
-	entries, err := os.ReadDir(build(t, "arm64"))
+	entries, err := os.ReadDir(build(t, true))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +62,7 @@ func TestFunctionsLinkNoTemplates(t *testing.T) {
 }
 
 func TestAFunctionTellsAllThatItsEnvironmentLacks(t *testing.T) {
-	cmd := exec.CommandContext(t.Context(), filepath.Join(build(t, ""), "plan"))
+	cmd := exec.CommandContext(t.Context(), filepath.Join(build(t, false), "plan"))
 	cmd.Env = []string{"AWS_REGION=eu-central-1", "LETHE_BUCKET=No Bucket"}
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
@@ -282,11 +282,11 @@ func download(t *testing.T, link string) string {
 // long it takes from the start of the process to the first event it asks for, on
 // top of the two calls that it makes for its keys.
 func BenchmarkFunctions(b *testing.B) {
-	binaries, err := os.ReadDir(build(b, "arm64"))
+	binaries, err := os.ReadDir(build(b, true))
 	if err != nil {
 		b.Fatal(err)
 	}
-	here := &deployment{programs: build(b, "")}
+	here := &deployment{programs: build(b, false)}
 	keys := httptest.NewServer(http.HandlerFunc(atOnce))
 	b.Cleanup(keys.Close)
 	for _, f := range binaries {
