@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -16,7 +17,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	dynamotypes "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
@@ -49,6 +49,7 @@ type deployment struct {
 	records  *dynamodb.Client
 	files    *s3.Client
 	moto     aws.Config
+	gateway  *httptest.Server
 	programs string // the folder of the binaries
 	running  map[string]*cloudtest.Function
 	// recorders note what the running functions ask of AWS.
@@ -84,6 +85,8 @@ func deploy(t testing.TB) *deployment {
 		d.recorders[name.Name()] = r
 		d.running[name.Name()] = d.start(t, name.Name(), r.server.URL)
 	}
+	d.gateway = httptest.NewServer(&gateway{routes(t), d.running})
+	t.Cleanup(d.gateway.Close)
 	return d
 }
 
@@ -155,13 +158,21 @@ func command(t testing.TB, environment []string, args ...string) string {
 	return string(out)
 }
 
-// makeTables makes the tables as template.yaml describes them.
-func (d *deployment) makeTables(t testing.TB) {
+// readTemplate reads what v has room for of template.yaml.
+func readTemplate(t testing.TB, v any) {
 	t.Helper()
 	text, err := os.ReadFile("../template.yaml")
+	if err == nil {
+		err = yaml.Unmarshal(text, v)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// makeTables makes the tables as template.yaml describes them.
+func (d *deployment) makeTables(t testing.TB) {
+	t.Helper()
 	type schema []struct {
 		AttributeName string `yaml:"AttributeName"`
 		KeyType       string `yaml:"KeyType"`
@@ -184,9 +195,7 @@ func (d *deployment) makeTables(t testing.TB) {
 			} `yaml:"Properties"`
 		} `yaml:"Resources"`
 	}
-	if err := yaml.Unmarshal(text, &template); err != nil {
-		t.Fatal(err)
-	}
+	readTemplate(t, &template)
 	elements := func(s schema) (out []dynamotypes.KeySchemaElement) {
 		for _, e := range s {
 			out = append(out, dynamotypes.KeySchemaElement{AttributeName: &e.AttributeName, KeyType: dynamotypes.KeyType(e.KeyType)})
@@ -310,33 +319,35 @@ func (d *deployment) invoke(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(got.Body)
 }
 
-// call plays API Gateway: it hands a request to a function as an event and
-// returns the answer.
-func (d *deployment) call(t testing.TB, function, method, target, authorization, body string) events.APIGatewayV2HTTPResponse {
+// A reply is what a client of the gateway gets.
+type reply struct {
+	status int
+	header http.Header
+	body   string
+}
+
+// call sends a request to the gateway, with a body unless it is empty.
+func (d *deployment) call(t testing.TB, method, target, body string, header http.Header) reply {
 	t.Helper()
-	path, query, _ := strings.Cut(target, "?")
-	in := events.APIGatewayV2HTTPRequest{
-		Version: "2.0", RawPath: path, RawQueryString: query, Body: body,
-		Headers: map[string]string{
-			"host": "abc.execute-api.eu-central-1.amazonaws.com", "content-type": "application/json", "authorization": authorization,
-		},
-	}
-	in.RequestContext.Stage = "$default"
-	in.RequestContext.HTTP.Method, in.RequestContext.HTTP.Path = method, path
-	in.RequestContext.HTTP.SourceIP = "198.51.100.4"
-	payload, err := json.Marshal(in)
+	r, err := http.NewRequestWithContext(t.Context(), method, d.gateway.URL+target, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := d.running[function].Invoke(t.Context(), payload)
+	r.Host = "abc.execute-api." + cloudtest.Region + ".amazonaws.com"
+	maps.Copy(r.Header, header)
+	got, err := http.DefaultClient.Do(r)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var out events.APIGatewayV2HTTPResponse
-	if err := json.NewDecoder(bytes.NewReader(got.Body)).Decode(&out); err != nil || got.Failed {
-		t.Fatalf("%s %s: %s\n%s", method, path, got.Body, d.running[function].Log())
+	defer got.Body.Close()
+	text, err := io.ReadAll(got.Body)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return out
+	if got.StatusCode == http.StatusInternalServerError {
+		t.Fatalf("%s %s: %s\n%s", method, r.URL.Path, text, d.troubles())
+	}
+	return reply{got.StatusCode, got.Header, string(text)}
 }
 
 // logs is what all functions have written.

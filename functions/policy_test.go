@@ -2,7 +2,6 @@ package functions_test
 
 import (
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -37,10 +36,6 @@ func matches(pattern, value string) bool {
 // policies reads from template.yaml what each function's role may do.
 func policies(t *testing.T) map[string][]statement {
 	t.Helper()
-	text, err := os.ReadFile("../template.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
 	type document struct {
 		Statement []struct {
 			Action    yaml.Node                       `yaml:"Action"`
@@ -58,9 +53,7 @@ func policies(t *testing.T) map[string][]statement {
 			} `yaml:"Properties"`
 		} `yaml:"Resources"`
 	}
-	if err := yaml.Unmarshal(text, &template); err != nil {
-		t.Fatal(err)
-	}
+	readTemplate(t, &template)
 	read := func(node yaml.Node) (all []statement) {
 		var d document
 		if err := node.Decode(&d); err != nil {
