@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -16,7 +17,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	dynamotypes "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
@@ -41,11 +41,15 @@ const (
 )
 
 // A deployment is the real binaries of all functions, each in a process of its
-// own, between moto, which plays the services and runs the real state machines,
-// and a test that plays API Gateway.
+// own, between a test that plays API Gateway and the engines that play AWS:
+// DynamoDB Local for records, versitygw for files, and moto, which runs the real
+// state machines and has the keys.
 type deployment struct {
 	account.Credentials
-	config   aws.Config
+	records  *dynamodb.Client
+	files    *s3.Client
+	moto     aws.Config
+	gateway  *httptest.Server
 	programs string // the folder of the binaries
 	running  map[string]*cloudtest.Function
 	// recorders note what the running functions ask of AWS.
@@ -54,19 +58,19 @@ type deployment struct {
 
 func deploy(t testing.TB) *deployment {
 	t.Helper()
-	d := &deployment{programs: build(t, ""), running: map[string]*cloudtest.Function{}, recorders: map[string]*recorder{}}
+	d := &deployment{programs: build(t, false), running: map[string]*cloudtest.Function{}, recorders: map[string]*recorder{}}
 	invocations := httptest.NewServer(http.HandlerFunc(d.invoke))
 	t.Cleanup(invocations.Close)
 	// Moto calls Lambda at this port.
 	_, port, _ := strings.Cut(strings.TrimPrefix(invocations.URL, "http://"), ":")
-	address := cloudtest.Moto(t, "MOTO_PORT="+port)
-	d.config = cloudtest.Config(address)
+	d.records, d.files = cloudtest.DynamoDB(t), cloudtest.S3(t)
+	d.moto = cloudtest.Config(cloudtest.Moto(t, "MOTO_PORT="+port))
 	d.makeTables(t)
 	d.makeBucket(t)
 	d.makeKeys(t)
-	d.makeMachines(t, address)
+	d.makeMachines(t)
 	var err error
-	d.Credentials, err = account.New(cloud.NewTable(dynamodb.NewFromConfig(d.config), controlTable, time.Now), time.Now).
+	d.Credentials, err = account.New(cloud.NewTable(d.records, controlTable, time.Now), time.Now).
 		Found(t.Context(), account.Founding{OwnerEmail: "owner@example.com"})
 	if err != nil {
 		t.Fatal(err)
@@ -75,11 +79,14 @@ func deploy(t testing.TB) *deployment {
 	if err != nil {
 		t.Fatal(err)
 	}
+	aws := engines{"dynamodb": *d.records.Options().BaseEndpoint, "s3": *d.files.Options().BaseEndpoint, "": *d.moto.BaseEndpoint}
 	for _, name := range names {
-		r := record(t, address)
+		r := record(t, aws)
 		d.recorders[name.Name()] = r
 		d.running[name.Name()] = d.start(t, name.Name(), r.server.URL)
 	}
+	d.gateway = httptest.NewServer(&gateway{routes(t), d.running})
+	t.Cleanup(d.gateway.Close)
 	return d
 }
 
@@ -105,9 +112,25 @@ func machineARN(name string) string {
 	return "arn:aws:states:" + cloudtest.Region + ":" + cloudtest.Account + ":stateMachine:lethe-" + name
 }
 
-// build makes the binaries of all functions, for arch if it is not empty, and
-// returns the folder they are in.
-func build(t testing.TB, arch string) string {
+// tags are those of functions/Makefile.
+const tags = "lambda.norpc"
+
+// build makes the binaries of all functions and returns the folder they are in:
+// for Lambda, as functions/Makefile does, or for this machine, with what the cache
+// of go test has compiled already.
+func build(t testing.TB, forLambda bool) string {
+	t.Helper()
+	dir := t.TempDir()
+	environment, args := []string{"CGO_ENABLED=0"}, []string{"build", "-tags", tags, "-ldflags=-s -w", "-o", dir}
+	if forLambda {
+		environment, args = append(environment, "GOOS=linux", "GOARCH=arm64"), append(args, "-trimpath")
+	}
+	command(t, environment, append(args, "./functions/...")...)
+	return dir
+}
+
+// command runs the go command on the module and returns what it prints.
+func command(t testing.TB, environment []string, args ...string) string {
 	t.Helper()
 	root := cloudtest.Root(t)
 	// The cache of go test sees files that the test opens, not those that it builds.
@@ -123,26 +146,33 @@ func build(t testing.TB, arch string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-tags", "lambda.norpc", "-ldflags=-s -w", "-o", dir, "./functions/...")
+	cmd := exec.CommandContext(t.Context(), "go", args...)
 	cmd.Dir = root
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if arch != "" {
-		cmd.Env = append(cmd.Env, "GOOS=linux", "GOARCH="+arch)
+	cmd.Env = append(os.Environ(), environment...)
+	var failure bytes.Buffer
+	cmd.Stderr = &failure
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go %s: %v\n%s", args[0], err, failure.String())
 	}
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
+	return string(out)
+}
+
+// readTemplate reads what v has room for of template.yaml.
+func readTemplate(t testing.TB, v any) {
+	t.Helper()
+	text, err := os.ReadFile("../template.yaml")
+	if err == nil {
+		err = yaml.Unmarshal(text, v)
 	}
-	return dir
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // makeTables makes the tables as template.yaml describes them.
 func (d *deployment) makeTables(t testing.TB) {
 	t.Helper()
-	text, err := os.ReadFile("../template.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
 	type schema []struct {
 		AttributeName string `yaml:"AttributeName"`
 		KeyType       string `yaml:"KeyType"`
@@ -165,16 +195,13 @@ func (d *deployment) makeTables(t testing.TB) {
 			} `yaml:"Properties"`
 		} `yaml:"Resources"`
 	}
-	if err := yaml.Unmarshal(text, &template); err != nil {
-		t.Fatal(err)
-	}
+	readTemplate(t, &template)
 	elements := func(s schema) (out []dynamotypes.KeySchemaElement) {
 		for _, e := range s {
 			out = append(out, dynamotypes.KeySchemaElement{AttributeName: &e.AttributeName, KeyType: dynamotypes.KeyType(e.KeyType)})
 		}
 		return out
 	}
-	client := dynamodb.NewFromConfig(d.config)
 	for resource, name := range map[string]string{"ControlTable": controlTable, "SubjectsTable": subjectsTable} {
 		p := template.Resources[resource].Properties
 		in := &dynamodb.CreateTableInput{TableName: &name, BillingMode: dynamotypes.BillingModePayPerRequest, KeySchema: elements(p.Key)}
@@ -189,7 +216,7 @@ func (d *deployment) makeTables(t testing.TB) {
 				Projection: &dynamotypes.Projection{ProjectionType: dynamotypes.ProjectionType(i.Projection.Type)},
 			})
 		}
-		if _, err := client.CreateTable(t.Context(), in); err != nil {
+		if _, err := d.records.CreateTable(t.Context(), in); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -197,8 +224,7 @@ func (d *deployment) makeTables(t testing.TB) {
 
 func (d *deployment) makeBucket(t testing.TB) {
 	t.Helper()
-	client := s3.NewFromConfig(d.config, func(o *s3.Options) { o.UsePathStyle = true })
-	_, err := client.CreateBucket(t.Context(), &s3.CreateBucketInput{
+	_, err := d.files.CreateBucket(t.Context(), &s3.CreateBucketInput{
 		Bucket:                    aws.String(bucket),
 		CreateBucketConfiguration: &s3types.CreateBucketConfiguration{LocationConstraint: cloudtest.Region},
 	})
@@ -209,27 +235,27 @@ func (d *deployment) makeBucket(t testing.TB) {
 
 func (d *deployment) makeKeys(t testing.TB) {
 	t.Helper()
-	client := kms.NewFromConfig(d.config)
+	client := kms.NewFromConfig(d.moto)
 	made, err := client.CreateKey(t.Context(), &kms.CreateKeyInput{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cloud.NewKey(t.Context(), client, ssm.NewFromConfig(d.config), *made.KeyMetadata.KeyId, keysPath, 1); err != nil {
+	if err := cloud.NewKey(t.Context(), client, ssm.NewFromConfig(d.moto), *made.KeyMetadata.KeyId, keysPath, 1); err != nil {
 		t.Fatal(err)
 	}
 }
 
 // makeMachines makes the state machines of the real definitions, with the wait
 // for ingestion that is under way, a minute, cut to a second.
-func (d *deployment) makeMachines(t testing.TB, address string) {
+func (d *deployment) makeMachines(t testing.TB) {
 	t.Helper()
-	r, err := http.Post(address+"/moto-api/config", "application/json",
+	r, err := http.Post(*d.moto.BaseEndpoint+"/moto-api/config", "application/json",
 		strings.NewReader(`{"stepfunctions":{"execute_state_machine":true}}`))
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.Body.Close()
-	client := sfn.NewFromConfig(d.config)
+	client := sfn.NewFromConfig(d.moto)
 	for name, text := range map[string][]byte{"export": statemachine.Export, "deletion": statemachine.Deletion} {
 		var definition map[string]any
 		if err := json.Unmarshal(text, &definition); err != nil {
@@ -293,33 +319,35 @@ func (d *deployment) invoke(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(got.Body)
 }
 
-// call plays API Gateway: it hands a request to a function as an event and
-// returns the answer.
-func (d *deployment) call(t testing.TB, function, method, target, authorization, body string) events.APIGatewayV2HTTPResponse {
+// A reply is what a client of the gateway gets.
+type reply struct {
+	status int
+	header http.Header
+	body   string
+}
+
+// call sends a request to the gateway, with a body unless it is empty.
+func (d *deployment) call(t testing.TB, method, target, body string, header http.Header) reply {
 	t.Helper()
-	path, query, _ := strings.Cut(target, "?")
-	in := events.APIGatewayV2HTTPRequest{
-		Version: "2.0", RawPath: path, RawQueryString: query, Body: body,
-		Headers: map[string]string{
-			"host": "abc.execute-api.eu-central-1.amazonaws.com", "content-type": "application/json", "authorization": authorization,
-		},
-	}
-	in.RequestContext.Stage = "$default"
-	in.RequestContext.HTTP.Method, in.RequestContext.HTTP.Path = method, path
-	in.RequestContext.HTTP.SourceIP = "198.51.100.4"
-	payload, err := json.Marshal(in)
+	r, err := http.NewRequestWithContext(t.Context(), method, d.gateway.URL+target, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := d.running[function].Invoke(t.Context(), payload)
+	r.Host = "abc.execute-api." + cloudtest.Region + ".amazonaws.com"
+	maps.Copy(r.Header, header)
+	got, err := http.DefaultClient.Do(r)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var out events.APIGatewayV2HTTPResponse
-	if err := json.NewDecoder(bytes.NewReader(got.Body)).Decode(&out); err != nil || got.Failed {
-		t.Fatalf("%s %s: %s\n%s", method, path, got.Body, d.running[function].Log())
+	defer got.Body.Close()
+	text, err := io.ReadAll(got.Body)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return out
+	if got.StatusCode == http.StatusInternalServerError {
+		t.Fatalf("%s %s: %s\n%s", method, r.URL.Path, text, d.troubles())
+	}
+	return reply{got.StatusCode, got.Header, string(text)}
 }
 
 // logs is what all functions have written.

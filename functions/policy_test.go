@@ -1,188 +1,15 @@
 package functions_test
 
 import (
-	"bytes"
-	"encoding/json"
-	"encoding/xml"
-	"fmt"
-	"io"
 	"maps"
-	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
-	"os"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"go.yaml.in/yaml/v3"
 
 	"lethe/shared/cloud/cloudtest"
 )
-
-// A call is one thing that AWS would look up in the policies of a role.
-type call struct{ action, resource string }
-
-// A recorder stands between a function and moto and notes its calls.
-type recorder struct {
-	server  *httptest.Server
-	mu      sync.Mutex
-	calls   map[call]bool
-	odd     []string // what it could not tell
-	refuses string   // the action that it refuses next
-}
-
-func record(t testing.TB, moto string) *recorder {
-	t.Helper()
-	target, err := url.Parse(moto)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := &recorder{calls: map[call]bool{}}
-	proxy := httputil.NewSingleHostReverseProxy(target)
-	r.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, in *http.Request) {
-		body, err := io.ReadAll(in.Body)
-		if err != nil {
-			return
-		}
-		in.Body = io.NopCloser(bytes.NewReader(body))
-		calls, err := requested(in, body)
-		r.mu.Lock()
-		if err != nil {
-			r.odd = append(r.odd, err.Error())
-		}
-		for _, c := range calls {
-			r.calls[c] = true
-		}
-		refused := len(calls) == 1 && calls[0].action == r.refuses
-		if refused {
-			r.refuses = ""
-		}
-		r.mu.Unlock()
-		if refused {
-			w.WriteHeader(http.StatusForbidden)
-			return
-		}
-		proxy.ServeHTTP(w, in)
-	}))
-	t.Cleanup(r.server.Close)
-	return r
-}
-
-// refuse makes the next call of an action fail.
-func (r *recorder) refuse(action string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.refuses = action
-}
-
-// requested tells which calls a request amounts to.
-func requested(r *http.Request, body []byte) ([]call, error) {
-	target := r.Header.Get("X-Amz-Target")
-	if target == "" {
-		return requestedOfS3(r, body)
-	}
-	service, action, _ := strings.Cut(target, ".")
-	var in struct {
-		TableName, IndexName string
-		RequestItems         map[string]json.RawMessage
-		TransactItems        []map[string]struct{ TableName string }
-		Name                 string
-		StateMachineArn      string
-		ExecutionArn         string
-	}
-	if err := json.Unmarshal(body, &in); err != nil {
-		return nil, fmt.Errorf("%s: the body is not JSON", target)
-	}
-	switch {
-	case strings.HasPrefix(service, "DynamoDB_"):
-		if action == "TransactWriteItems" {
-			var all []call
-			for _, item := range in.TransactItems {
-				for verb, op := range item {
-					all = append(all, call{"dynamodb:" + transactActions[verb], tableARN(op.TableName)})
-				}
-			}
-			return all, nil
-		}
-		if len(in.RequestItems) > 0 {
-			var all []call
-			for table := range in.RequestItems {
-				all = append(all, call{"dynamodb:" + action, tableARN(table)})
-			}
-			return all, nil
-		}
-		resource := tableARN(in.TableName)
-		if in.IndexName != "" {
-			resource += "/index/" + in.IndexName
-		}
-		return []call{{"dynamodb:" + action, resource}}, nil
-	case service == "AWSStepFunctions":
-		return []call{{"states:" + action, in.StateMachineArn + in.ExecutionArn}}, nil
-	case service == "AmazonSSM":
-		return []call{{"ssm:" + action, arn("ssm", "parameter"+in.Name)}}, nil
-	case service == "TrentService":
-		return []call{{"kms:" + action, arn("kms", "key/lethe")}}, nil
-	}
-	return nil, fmt.Errorf("no service is known by %s", target)
-}
-
-// transactActions are what the parts of a transaction count for.
-var transactActions = map[string]string{
-	"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem", "ConditionCheck": "ConditionCheckItem",
-}
-
-func requestedOfS3(r *http.Request, body []byte) ([]call, error) {
-	key, ok := strings.CutPrefix(r.URL.Path, "/"+bucket+"/")
-	query := r.URL.Query()
-	if !ok || key == "" {
-		switch {
-		case query.Has("list-type"):
-			return []call{{"s3:ListBucket", arnOfBucket + "?" + query.Get("prefix")}}, nil
-		case query.Has("uploads"):
-			return []call{{"s3:ListBucketMultipartUploads", arnOfBucket + "?" + query.Get("prefix")}}, nil
-		case query.Has("delete"):
-			var in struct{ Object []struct{ Key string } }
-			if err := xml.Unmarshal(body, &in); err != nil {
-				return nil, fmt.Errorf("the list of files to delete is not XML")
-			}
-			var all []call
-			for _, o := range in.Object {
-				all = append(all, call{"s3:DeleteObject", arnOfBucket + "/" + o.Key})
-			}
-			return all, nil
-		}
-		return nil, fmt.Errorf("%s of the bucket", r.Method)
-	}
-	calls := []call{{"", arnOfBucket + "/" + key}}
-	switch r.Method {
-	case http.MethodGet, http.MethodHead:
-		calls[0].action = "s3:GetObject"
-	case http.MethodPut, http.MethodPost:
-		calls[0].action = "s3:PutObject"
-		if from := r.Header.Get("X-Amz-Copy-Source"); from != "" {
-			calls = append(calls, call{"s3:GetObject", "arn:aws:s3:::" + strings.TrimPrefix(from, "/")})
-		}
-	case http.MethodDelete:
-		calls[0].action = "s3:DeleteObject"
-		if query.Has("uploadId") {
-			calls[0].action = "s3:AbortMultipartUpload"
-		}
-	default:
-		return nil, fmt.Errorf("%s of a file", r.Method)
-	}
-	return calls, nil
-}
-
-const arnOfBucket = "arn:aws:s3:::" + bucket
-
-func arn(service, rest string) string {
-	return "arn:aws:" + service + ":" + cloudtest.Region + ":" + cloudtest.Account + ":" + rest
-}
-
-func tableARN(name string) string { return arn("dynamodb", "table/"+name) }
 
 // A statement of a policy, its names resolved.
 type statement struct {
@@ -209,10 +36,6 @@ func matches(pattern, value string) bool {
 // policies reads from template.yaml what each function's role may do.
 func policies(t *testing.T) map[string][]statement {
 	t.Helper()
-	text, err := os.ReadFile("../template.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
 	type document struct {
 		Statement []struct {
 			Action    yaml.Node                       `yaml:"Action"`
@@ -230,9 +53,7 @@ func policies(t *testing.T) map[string][]statement {
 			} `yaml:"Properties"`
 		} `yaml:"Resources"`
 	}
-	if err := yaml.Unmarshal(text, &template); err != nil {
-		t.Fatal(err)
-	}
+	readTemplate(t, &template)
 	read := func(node yaml.Node) (all []statement) {
 		var d document
 		if err := node.Decode(&d); err != nil {

@@ -2,7 +2,6 @@ package archive
 
 import (
 	_ "embed"
-	"html/template"
 	"io"
 	"slices"
 	"time"
@@ -14,58 +13,82 @@ import (
 const pageFolders = 100
 
 //go:embed page.html
-var pageTemplate string
+var pageLayout layout
 
-// page is what index.html shows.
-type page struct {
-	Version                 int
-	Project, Task           string
-	ProjectID               string
-	Law, Disclosure, Window string
-	Requested, Snapshot     string
-	Totals                  Totals
-	Chart                   *chart
-	Folders                 []pageFolder
-	More                    int64
-}
-
-type pageFolder struct {
-	Path              string
-	Submitted, Others []string
-	Profiles, Events  int64
-}
-
-// Empty reports whether nothing was found.
-func (f pageFolder) Empty() bool { return f.Profiles+f.Events == 0 }
+const (
+	totalLine  layout = "<li><b>{{count}}</b> {{what}}</li>\n"
+	folderLine layout = `<tr><td><code>{{path}}</code></td><td>{{submitted}}</td><td>{{others}}</td>` +
+		`<td class="n">{{profiles}}</td><td class="n">{{events}}</td><td>{{open}}</td></tr>` + "\n"
+	nameCell     layout = "<bdi>{{name}}</bdi>"
+	profileLink  layout = `<a href="{{path}}/profile.json">profile</a> `
+	eventsLink   layout = `<a href="{{path}}/events.csv">events</a>`
+	moreSentence layout = `<p class="note">{{count}} more folders are listed in <a href="manifest.json"><code>manifest.json</code></a>.</p>` + "\n"
+)
 
 // writePage writes index.html; months is what the chart shows.
 func writePage(w io.Writer, h Head, t Totals, months map[string]int64, shown []SubjectFolder) error {
-	p := page{
-		Version: Version, Project: h.ProjectName, ProjectID: h.Project, Task: h.Task,
-		Law: law(h.Compliance), Disclosure: disclosure(h.Disclosure), Window: window(h.From, h.To),
-		Requested: moment(h.Requested), Snapshot: moment(h.Snapshot),
-		Totals: t, Chart: chartOf(months), More: t.Subjects - int64(len(shown)),
+	project, title := h.ProjectName, markup("A copy of your personal data")
+	if project == "" {
+		project = "project " + h.Project
 	}
-	for _, s := range shown {
-		f := pageFolder{
-			Path: folderPath(s.Folder), Submitted: plain(s.Submitted),
-			Profiles: s.Profiles, Events: s.Events,
-		}
-		for _, id := range s.Resolved {
-			if !slices.Contains(s.Submitted, id) {
-				f.Others = append(f.Others, string(id))
-			}
-		}
-		p.Folders = append(p.Folders, f)
+	if t.Subjects != 1 {
+		title = "A copy of personal data of " + number(t.Subjects) + " people"
 	}
-	if p.Project == "" {
-		p.Project = "project " + h.Project
+	var more markup
+	if left := t.Subjects - int64(len(shown)); left > 0 {
+		more = moreSentence.fill(map[string]markup{"count": number(left)})
 	}
-	layout, err := template.New(pagePath).Parse(pageTemplate)
-	if err != nil {
-		return kind.E(kind.Internal, "archive: page", err)
+	_, err := io.WriteString(w, string(pageLayout.fill(map[string]markup{
+		"project": text(project), "project id": text(h.Project), "task": text(h.Task), "title": title,
+		"law": text(law(h.Compliance)), "disclosure": text(disclosure(h.Disclosure)), "window": text(window(h.From, h.To)),
+		"requested": text(moment(h.Requested)), "snapshot": text(moment(h.Snapshot)), "version": number(Version),
+		"totals": t.lines(), "chart": chartOf(months).figure(), "folders": each(shown, folderRow), "more": more,
+	})))
+	return err
+}
+
+// lines are the items of the list of totals.
+func (t Totals) lines() markup {
+	line := func(n int64, what markup) markup {
+		return totalLine.fill(map[string]markup{"count": number(n), "what": what})
 	}
-	return layout.Execute(w, p)
+	events, profiles := markup("events"), markup("profiles")
+	if t.Events == 1 {
+		events = "event"
+	}
+	if t.Profiles == 1 {
+		profiles = "profile"
+	}
+	all := line(t.Events, events) + line(t.Profiles, profiles)
+	if t.Subjects != 1 {
+		all += line(t.Found, "of "+number(t.Subjects)+" people with data")
+	}
+	return all
+}
+
+// folderRow is the row of a folder in the table of folders.
+func folderRow(s SubjectFolder) markup {
+	path, others, open := text(folderPath(s.Folder)), markup("none"), markup("")
+	if more := slices.DeleteFunc(slices.Clone(s.Resolved), func(id kind.Subject) bool { return slices.Contains(s.Submitted, id) }); len(more) > 0 {
+		others = each(more, nameInCell)
+	}
+	if s.Profiles > 0 {
+		open += profileLink.fill(map[string]markup{"path": path})
+	}
+	if s.Events > 0 {
+		open += eventsLink.fill(map[string]markup{"path": path})
+	}
+	if open == "" {
+		open = "nothing found"
+	}
+	return folderLine.fill(map[string]markup{
+		"path": path, "submitted": each(s.Submitted, nameInCell), "others": others,
+		"profiles": number(s.Profiles), "events": number(s.Events), "open": open,
+	})
+}
+
+func nameInCell(id kind.Subject) markup {
+	return nameCell.fill(map[string]markup{"name": text(string(id))})
 }
 
 func law(compliance string) string {

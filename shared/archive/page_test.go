@@ -1,10 +1,17 @@
 package archive_test
 
 import (
+	"encoding/xml"
+	"flag"
 	"fmt"
+	"io"
+	"os"
+	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"lethe/shared/archive"
 	"lethe/shared/kind"
@@ -13,8 +20,52 @@ import (
 // pageOf returns index.html of an export of all.
 func pageOf(t *testing.T, all []person) string {
 	t.Helper()
-	bucket, _ := export(t, all, 50, archive.SegmentSize, false)
+	return pageUnder(t, head(), all)
+}
+
+// pageUnder is pageOf under another head.
+func pageUnder(t *testing.T, h archive.Head, all []person) string {
+	t.Helper()
+	bucket, batches := stage(t, all)
+	var cursor archive.Packing
+	if _, _, err := archive.Pack(t.Context(), bucket, task, &cursor, batches, h, folders(all), always); err != nil {
+		t.Fatal(err)
+	}
 	return string(readFile(t, open(t, read(t, bucket, archive.Key(task))), "index.html"))
+}
+
+var update = flag.Bool("update", false, "write testdata/page anew")
+
+// The pages in testdata/page are for the eye too: open them after a change.
+func TestPageKeepsItsBytes(t *testing.T) {
+	special := person{folder: 1, ids: ids(`a<b>&"c"'d'+e`, "\x00\x7f`=", "{{project}}{{.}}", "ann"), profiles: []string{`{}`, `{}`}}
+	for year := 2019; year < 2026; year += 2 {
+		at := time.Date(year, time.May, 1, 0, 0, 0, 0, time.UTC)
+		special.events = append(special.events, archive.Event{Time: at, Name: "Bought", DistinctID: "ann", Properties: []byte(`{}`)})
+	}
+	one := people(1, 1)
+	one[0].ids, one[0].profiles = one[0].ids[:1], nil
+	hostile := head()
+	hostile.ProjectName, hostile.Compliance, hostile.Disclosure = "</title>'A+B' \"<&>\x00 é", "ccpa", "SOURCES"
+	hostile.From, hostile.To = snapshot.AddDate(-9, 0, 0), snapshot
+	for name, got := range map[string]string{
+		"one":  pageOf(t, one),
+		"many": pageUnder(t, hostile, []person{special, {folder: 2, ids: ids("bob", "bob-2")}}),
+	} {
+		golden := filepath.Join("testdata", "page", name+".html")
+		if *update {
+			if err := os.WriteFile(golden, []byte(got), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(golden)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got != string(want) {
+			t.Errorf("%s: the page has changed; with -update it is written anew:\n%s", golden, got)
+		}
+	}
 }
 
 func TestPageEscapesEverything(t *testing.T) {
@@ -39,16 +90,53 @@ func TestPageEscapesEverything(t *testing.T) {
 	}
 }
 
+// Whatever the values are, the page has the same elements with the same
+// attributes, and a reader sees the values as they are.
+func TestPageIsTheSameAroundAnyValues(t *testing.T) {
+	const hostile = `"'><script src=x>alert(1)</script></bdi></title></style><!-- ]]> &lt;&#0; {{project}} <a onclick=b href='//c'>`
+	with := func(value string) string {
+		h := head()
+		h.ProjectName, h.Project, h.Task, h.Compliance, h.Disclosure = value, value, value, value, value
+		all := people(2, 3)
+		all[0].ids = ids(kind.Subject(value), "other "+kind.Subject(value))
+		return pageUnder(t, h, all)
+	}
+	elements, text := parsePage(t, with(hostile))
+	harmless, plain := parsePage(t, with("harmless"))
+	if !slices.Equal(elements, harmless) {
+		t.Errorf("the page has other elements:\ngot  %q\nwant %q", elements, harmless)
+	}
+	if want := strings.ReplaceAll(plain, "harmless", hostile); text != want || strings.Count(plain, "harmless") != 8 {
+		t.Errorf("the page says\n%s\nwant\n%s", text, want)
+	}
+}
+
+// parsePage reads a page as HTML and returns its tags and its text.
+func parsePage(t *testing.T, page string) (elements []string, text string) {
+	t.Helper()
+	in := xml.NewDecoder(strings.NewReader(page))
+	in.Strict, in.AutoClose, in.Entity = false, xml.HTMLAutoClose, xml.HTMLEntity
+	for {
+		token, err := in.Token()
+		switch {
+		case err == io.EOF:
+			return elements, text
+		case err != nil:
+			t.Fatal(err)
+		}
+		switch token := token.(type) {
+		case xml.CharData:
+			text += string(token)
+		default:
+			elements = append(elements, fmt.Sprint(token))
+		}
+	}
+}
+
 func TestPageOfAProjectWithoutAName(t *testing.T) {
-	all := people(1, 1)
-	bucket, batches := stage(t, all)
 	h := head()
 	h.ProjectName = ""
-	var cursor archive.Packing
-	if _, _, err := archive.Pack(t.Context(), bucket, task, &cursor, batches, h, folders(all), always); err != nil {
-		t.Fatal(err)
-	}
-	page := string(readFile(t, open(t, read(t, bucket, archive.Key(task))), "index.html"))
+	page := pageUnder(t, h, people(1, 1))
 	for _, want := range []string{"<title>Personal data export, project 3</title>", "Held by <bdi>project 3</bdi>"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page lacks %q", want)

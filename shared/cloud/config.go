@@ -33,8 +33,8 @@ func ConfigFromEnv() (Config, error) {
 	e := environment{}
 	c := Config{
 		Region:     e.match("AWS_REGION", `[a-z]{2}(-[a-z]+)+-\d`),
-		Control:    e.match("LETHE_CONTROL_TABLE", `[A-Za-z0-9_.-]{3,255}`),
-		Subjects:   e.match("LETHE_SUBJECTS_TABLE", `[A-Za-z0-9_.-]{3,255}`),
+		Control:    e.match("LETHE_CONTROL_TABLE", tableName),
+		Subjects:   e.match("LETHE_SUBJECTS_TABLE", tableName),
 		Bucket:     e.match("LETHE_BUCKET", bucketName),
 		Export:     e.match("LETHE_EXPORT_MACHINE", machineARN),
 		Deletion:   e.match("LETHE_DELETION_MACHINE", machineARN),
@@ -50,8 +50,11 @@ func ConfigFromEnv() (Config, error) {
 	return c, nil
 }
 
+// The patterns bound no length: to count to 255 costs a function a millisecond of
+// its start.
 const (
-	bucketName = `[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]`
+	tableName  = `[A-Za-z0-9_.-]+`
+	bucketName = `[a-z0-9][a-z0-9.-]+[a-z0-9]`
 	machineARN = `arn:[a-z-]+:states:[a-z0-9-]+:\d{12}:stateMachine:[A-Za-z0-9_-]+`
 )
 

@@ -45,7 +45,7 @@ func (s shiftedSigner) PresignHTTP(ctx context.Context, credentials aws.Credenti
 }
 
 func TestBucket(t *testing.T) {
-	client := startGateway(t)
+	client := cloudtest.S3(t)
 	count := 0
 	blobtest.Run(t, func(t *testing.T) blobtest.Driver {
 		count++
@@ -65,7 +65,7 @@ func TestBucket(t *testing.T) {
 
 // With more files than a call of S3 lists or deletes, several are made.
 func TestBucketPages(t *testing.T) {
-	b := newBucket(t, startGateway(t), "pages")
+	b := newBucket(t, cloudtest.S3(t), "pages")
 	b.page = 3
 	var keys []string
 	for i := range 10 {
@@ -100,7 +100,7 @@ func TestBucketPages(t *testing.T) {
 // What Put stored in parts before its reader failed costs money until it is
 // given up.
 func TestBucketPutGivesUpItsParts(t *testing.T) {
-	client := startGateway(t)
+	client := cloudtest.S3(t)
 	b := newBucket(t, client, "parts")
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -137,7 +137,7 @@ func TestBucketErrors(t *testing.T) {
 	nobody := "http://" + free.Addr().String()
 	free.Close()
 	once := func(o *s3.Options) { o.UsePathStyle, o.RetryMaxAttempts = true, 1 }
-	gateway := startGateway(t)
+	gateway := cloudtest.S3(t)
 	for _, tc := range []struct {
 		name   string
 		client *s3.Client

@@ -6,7 +6,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 )
@@ -34,31 +33,6 @@ func DynamoDB(t testing.TB) *dynamodb.Client {
 		"-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx1g", // it lives for seconds
 		"-Djava.library.path="+folder, "-cp", filepath.Join(folder, "*"),
 		"software.amazon.dynamodb.services.local.main.ServerRunner", "-inMemory", "-disableTelemetry", "-port", port)
-	out := &buffer{}
-	cmd.Stdout, cmd.Stderr = out, out
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	gone := make(chan struct{})
-	go func() {
-		_ = cmd.Wait() // it is killed, or it has ended with its reason in out
-		close(gone)
-	}()
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		<-gone
-		if t.Failed() {
-			t.Logf("DynamoDB Local wrote:\n%s", out)
-		}
-	})
-	for deadline := time.After(life); !answers("http://" + address); {
-		select {
-		case <-gone:
-			t.Fatal("DynamoDB Local ended before it was ready")
-		case <-deadline:
-			t.Fatal("DynamoDB Local did not get ready")
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
+	launch(t, "DynamoDB Local", address, cmd)
 	return dynamodb.NewFromConfig(Config("http://" + address))
 }

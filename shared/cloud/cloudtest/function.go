@@ -47,6 +47,10 @@ type Answer struct {
 // life is the longest that a test may keep an event.
 const life = time.Minute
 
+// maxPayload is the most bytes of an event, and of an answer:
+// https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+const maxPayload = 6 << 20
+
 // Start runs cmd as a function until the test ends, and returns when it is ready.
 // A function that ends first fails the test with what it wrote.
 func Start(t testing.TB, cmd *exec.Cmd) *Function {
@@ -97,6 +101,9 @@ func (f *Function) Log() string { return f.log.String() }
 
 // Invoke hands an event to the function and waits for its answer.
 func (f *Function) Invoke(ctx context.Context, payload []byte) (Answer, error) {
+	if len(payload) > maxPayload {
+		return Answer{}, errors.New("the event is larger than 6 MB")
+	}
 	f.busy.Lock()
 	defer f.busy.Unlock()
 	e := event{payload, make(chan Answer, 1)}
@@ -151,6 +158,11 @@ func (f *Function) runtimeAPI(asked func()) http.Handler {
 		mu.Unlock()
 		if answer == nil {
 			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		if len(body) > maxPayload {
+			answer <- Answer{Body: []byte(`{"errorType":"Function.ResponseSizeTooLarge"}`), Failed: true}
+			w.WriteHeader(http.StatusRequestEntityTooLarge)
 			return
 		}
 		answer <- Answer{Body: body, Failed: r.PathValue("outcome") == "error"}

@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
@@ -18,6 +17,9 @@ const (
 	Region  = "eu-central-1"
 	Account = "123456789012"
 )
+
+// accessKey is the access key of every engine, and its secret too.
+const accessKey = "local"
 
 // Moto starts a server that plays AWS on loopback until the test ends, empty, and
 // returns its address. Where .ci/install-lint has not installed it, the test is
@@ -37,35 +39,8 @@ func Moto(t testing.TB, environment ...string) string {
 	cmd.Env = append(os.Environ(), append([]string{
 		"MOTO_PORT=" + port, "MOTO_ACCOUNT_ID=" + Account, "AWS_DEFAULT_REGION=" + Region,
 	}, environment...)...)
-	out := &buffer{}
-	cmd.Stdout, cmd.Stderr = out, out
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	gone := make(chan struct{})
-	go func() {
-		_ = cmd.Wait() // it is killed, or it has ended with its reason in out
-		close(gone)
-	}()
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		<-gone
-		if t.Failed() {
-			t.Logf("moto wrote:\n%s", out)
-		}
-	})
-	for deadline := time.After(life); ; {
-		if answers("http://" + address + "/moto-api/") {
-			return "http://" + address
-		}
-		select {
-		case <-gone:
-			t.Fatal("moto ended before it was ready")
-		case <-deadline:
-			t.Fatal("moto did not get ready")
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
+	launch(t, "moto", address, cmd)
+	return "http://" + address
 }
 
 // Config is how a client signs in to an engine at that address.
@@ -73,7 +48,7 @@ func Config(address string) aws.Config {
 	return aws.Config{
 		Region:       Region,
 		BaseEndpoint: &address,
-		Credentials:  credentials.NewStaticCredentialsProvider("local", "local", ""),
+		Credentials:  credentials.NewStaticCredentialsProvider(accessKey, accessKey, ""),
 	}
 }
 
