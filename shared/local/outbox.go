@@ -1,0 +1,60 @@
+package local
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"os"
+	"path/filepath"
+	"time"
+
+	"lethe/shared/dsr"
+	"lethe/shared/kind"
+	"lethe/shared/mail"
+)
+
+// An Outbox is a folder with a .eml file for each message, for another program
+// to deliver or a person to open: a dsr.Sender without a network. A file is
+// whole, readable by its owner only, and named by the SHA-256 of the message's
+// ID, so that a message that is sent again replaces the first.
+type Outbox struct{ dir, from string }
+
+var _ dsr.Sender = (*Outbox)(nil)
+
+// OpenOutbox opens the folder, and makes it if it is absent. From is whom the
+// messages are from, as for mail.Compose. What a crash left half-written goes.
+func OpenOutbox(dir, from string) (*Outbox, error) {
+	const op = "open the outbox"
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fileError(op, err)
+	}
+	left, err := filepath.Glob(filepath.Join(dir, ".*"+emlSuffix+"-*")) // as WriteSecret names them
+	if err != nil {
+		return nil, fileError(op, err)
+	}
+	for _, name := range left {
+		if err := os.Remove(name); err != nil {
+			return nil, fileError(op, err)
+		}
+	}
+	return &Outbox{dir, from}, nil
+}
+
+const emlSuffix = ".eml"
+
+// Send implements dsr.Sender. The message is on the disk when it returns nil.
+func (o *Outbox) Send(ctx context.Context, m dsr.Message) error {
+	const op = "put a mail into the outbox"
+	data, err := mail.Compose(o.from, m, time.Now())
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		return kind.Wrap(op, err)
+	}
+	sum := sha256.Sum256([]byte(m.ID))
+	if err := WriteSecret(filepath.Join(o.dir, hex.EncodeToString(sum[:])+emlSuffix), data); err != nil {
+		return kind.E(kind.Unavailable, op, err)
+	}
+	return nil
+}
