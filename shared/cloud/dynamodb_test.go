@@ -1,15 +1,12 @@
 package cloud_test
 
 import (
-	"context"
 	"fmt"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"lethe/shared/cloud"
 	"lethe/shared/cloud/cloudtest"
@@ -17,39 +14,31 @@ import (
 	"lethe/shared/table/tabletest"
 )
 
-// createTable makes a table as template.yaml does.
-func createTable(ctx context.Context, client *dynamodb.Client, name string) error {
-	attribute := func(name string) types.AttributeDefinition {
-		return types.AttributeDefinition{AttributeName: aws.String(name), AttributeType: types.ScalarAttributeTypeS}
+// newTables returns what opens a new table of the engine for each test.
+func newTables(client *dynamodb.Client) tabletest.Open {
+	var count atomic.Int64
+	return func(t *testing.T, now func() time.Time) table.Table {
+		name := fmt.Sprintf("table-%d", count.Add(1))
+		cloudtest.MakeTable(t, client, name)
+		return cloud.NewTable(client, name, now)
 	}
-	keys := func(pk, sk string) []types.KeySchemaElement {
-		return []types.KeySchemaElement{
-			{AttributeName: aws.String(pk), KeyType: types.KeyTypeHash},
-			{AttributeName: aws.String(sk), KeyType: types.KeyTypeRange},
-		}
-	}
-	_, err := client.CreateTable(ctx, &dynamodb.CreateTableInput{
-		TableName:            &name,
-		BillingMode:          types.BillingModePayPerRequest,
-		AttributeDefinitions: []types.AttributeDefinition{attribute("pk"), attribute("sk"), attribute("ipk"), attribute("isk")},
-		KeySchema:            keys("pk", "sk"),
-		GlobalSecondaryIndexes: []types.GlobalSecondaryIndex{{
-			IndexName:  aws.String("index"),
-			KeySchema:  keys("ipk", "isk"),
-			Projection: &types.Projection{ProjectionType: types.ProjectionTypeAll},
-		}},
-	})
-	return err
 }
 
-func TestDynamoDB(t *testing.T) {
-	client := cloudtest.DynamoDB(t)
-	var tables atomic.Int64
-	tabletest.Run(t, func(t *testing.T, now func() time.Time) table.Table {
-		name := fmt.Sprintf("table-%d", tables.Add(1))
-		if err := createTable(t.Context(), client, name); err != nil {
-			t.Fatal(err)
-		}
-		return cloud.NewTable(client, name, now)
-	})
+func TestDynamoDB(t *testing.T) { tabletest.Run(t, newTables(cloudtest.DynamoDB(t))) }
+
+// Moto is a second opinion, in which DynamoDB Local and the driver could not be
+// wrong together.
+func TestDynamoDBOnMoto(t *testing.T) {
+	client := dynamodb.NewFromConfig(cloudtest.Config(cloudtest.Moto(t)))
+	tabletest.Run(t, newTables(client),
+		// It counts the size of binary data in base64, so that an item of 400 KB is
+		// refused from 300 KB of data on (DynamoType.size).
+		tabletest.FullItems,
+		// UPDATED_NEW tells only what changed in an update, not what was updated
+		// (_build_updated_new_attributes).
+		tabletest.AddingZero,
+		// A transaction that fails puts back the copy of the table that it took before
+		// it began, and with it what others wrote since (transact_write_items).
+		tabletest.Isolation,
+	)
 }

@@ -41,13 +41,10 @@ func (s sender) Send(ctx context.Context, m dsr.Message) error {
 		Content:          &types.EmailContent{Raw: &types.RawMessage{Data: data}},
 	})
 	var bad *types.BadRequestException
-	var quota *types.LimitExceededException
 	var paused *types.SendingPausedException
 	switch {
 	case errors.As(err, &bad):
 		return kind.E(kind.Invalid, op, cause(err))
-	case errors.As(err, &quota):
-		return kind.E(kind.Throttled, op, cause(err))
 	case errors.As(err, &paused):
 		return kind.E(kind.Unavailable, op, cause(err))
 	}

@@ -97,9 +97,9 @@ func isID(s string) bool {
 // plain reports whether s is an address alone, without a name, that every carrier
 // takes: ASCII, and nothing that would have to be quoted.
 func plain(s string) bool {
-	address, err := mail.ParseAddress(s)
+	_, err := mail.ParseAddress(s)
 	outside := func(r rune) bool { return r <= ' ' || '~' < r || strings.ContainsRune(`"(),:;<>[\]`, r) }
-	return err == nil && address.Address == s && len(s) <= 254 && !strings.ContainsFunc(s, outside)
+	return err == nil && len(s) <= 254 && !strings.ContainsFunc(s, outside)
 }
 
 // encode returns s as it may stand in a header field (RFC 2047). What looks as if

@@ -93,7 +93,7 @@ func arrives(t *testing.T, p Post) {
 
 func subjects(t *testing.T, p Post) {
 	for i, subject := range []string{
-		"x", "two  spaces within", "=?utf-8?q?not_encoded?=", "a=?b", "_=_", "?= =?", strings.Repeat("ä ", 100), strings.Repeat("x", 200),
+		"x", "two  spaces within", "=?utf-8?q?not_encoded?=", "a=?b", "_=_", "?= =?", strings.Repeat("個", 200), strings.Repeat("x", 200),
 	} {
 		m := message
 		m.ID, m.Subject = fmt.Sprint("subject-", i), subject

@@ -10,8 +10,14 @@ import (
 )
 
 // together runs f in n goroutines that start at once and returns their errors.
-func together(n int, f func(n int) error) []error {
+func (s *suite) together(n int, f func(n int) error) []error {
 	errs := make([]error, n)
+	if s.lack(Isolation) {
+		for n := range errs {
+			errs[n] = f(n)
+		}
+		return errs
+	}
 	start := make(chan struct{})
 	var all sync.WaitGroup
 	for n := range n {
@@ -29,7 +35,7 @@ func swapRace(t *testing.T, s *suite) {
 	k := key("p", "s")
 	var version table.Version
 	for round := range 10 {
-		errs := together(16, func(n int) error {
+		errs := s.together(16, func(n int) error {
 			mine := item("p", "s", fmt.Sprintf("%d by %d", round, n))
 			beside := item("beside", fmt.Sprint(n), fmt.Sprint(round))
 			return s.Write(t.Context(), table.Put(beside, table.Cond{}), table.Put(mine, table.IfAt(version)))
@@ -54,7 +60,7 @@ func swapRace(t *testing.T, s *suite) {
 
 func countRace(t *testing.T, s *suite) {
 	sums := make(chan int64, 300)
-	for _, err := range together(15, func(int) error {
+	for _, err := range s.together(15, func(int) error {
 		for range 20 {
 			sum, err := s.Add(t.Context(), key("p", "all"), 3)
 			if err != nil {
@@ -76,7 +82,7 @@ func countRace(t *testing.T, s *suite) {
 	}
 
 	held := 0
-	for _, err := range together(40, func(int) error {
+	for _, err := range s.together(40, func(int) error {
 		return s.Write(t.Context(), table.AddUpTo(key("p", "some"), 1, 25))
 	}) {
 		if err == nil {
@@ -96,7 +102,7 @@ func transferRace(t *testing.T, s *suite) {
 	for n := range accounts {
 		s.put(t, table.Item{Key: account(n), Count: start})
 	}
-	for _, err := range together(8, func(n int) error {
+	for _, err := range s.together(8, func(n int) error {
 		for i := range 15 {
 			err := s.Write(t.Context(),
 				table.AddUpTo(account(n+i), -5, start),

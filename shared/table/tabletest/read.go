@@ -200,7 +200,7 @@ func pages(t *testing.T, s *suite) {
 }
 
 func largePages(t *testing.T, s *suite) {
-	for name, size := range map[string]int{"small": 2 << 10, "large": 90 << 10, "largest": table.MaxItem - 200} {
+	for name, size := range map[string]int{"small": 2 << 10, "large": 90 << 10, "largest": s.maxItem() - 200} {
 		var items []table.Item
 		for n := range max(6, 3<<20/size) {
 			i := item(name, fmt.Sprintf("%05d", n), strings.Repeat("x", size-len(secret)))

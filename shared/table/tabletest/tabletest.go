@@ -6,6 +6,7 @@ package tabletest
 import (
 	"bytes"
 	"context"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -19,8 +20,24 @@ import (
 // cleans up after itself with t.Cleanup.
 type Open func(t *testing.T, now func() time.Time) table.Table
 
-// Run tests that what open returns keeps the contract of table.Table.
-func Run(t *testing.T, open Open) {
+// A Lack is what an engine that plays a database is known not to do as the
+// database does. It is no fault of the driver's, and who runs the suite declares it.
+type Lack string
+
+const (
+	// FullItems: the engine refuses items of less than table.MaxItem bytes, but holds
+	// those of two thirds of it.
+	FullItems Lack = "full items"
+	// AddingZero: the engine does not tell the count after nothing was added to it.
+	AddingZero Lack = "adding zero"
+	// Isolation: transactions at the same time spoil one another. What the suite does
+	// at the same time, it does one after the other.
+	Isolation Lack = "isolation"
+)
+
+// Run tests that what open returns keeps the contract of table.Table, but for what
+// its engine lacks.
+func Run(t *testing.T, open Open, lacks ...Lack) {
 	for _, c := range []struct {
 		name string
 		test func(*testing.T, *suite)
@@ -55,7 +72,7 @@ func Run(t *testing.T, open Open) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			clock := &clock{t: time.Date(2026, 1, 2, 3, 4, 5, 600e6, time.UTC)}
-			c.test(t, &suite{Table: open(t, clock.now), clock: clock})
+			c.test(t, &suite{Table: open(t, clock.now), clock: clock, lacks: lacks})
 		})
 	}
 }
@@ -64,6 +81,17 @@ func Run(t *testing.T, open Open) {
 type suite struct {
 	table.Table
 	clock *clock
+	lacks []Lack
+}
+
+func (s *suite) lack(l Lack) bool { return slices.Contains(s.lacks, l) }
+
+// maxItem is the size of the largest item that the engine holds.
+func (s *suite) maxItem() int {
+	if s.lack(FullItems) {
+		return table.MaxItem * 2 / 3
+	}
+	return table.MaxItem
 }
 
 // A clock stands still until it is moved.

@@ -219,7 +219,7 @@ func limits(t *testing.T, s *suite) {
 	}
 	put := func(i table.Item) table.Op { return table.Put(i, table.Cond{}) }
 
-	largest := sized("largest", table.MaxItem)
+	largest := sized("largest", s.maxItem())
 	same(t, s.put(t, largest), largest)
 	large := sized("large", table.MaxItem+1)
 	wantKind(t, s.Write(ctx, put(item("p", "beside", "")), put(large)), kind.TooLarge)
@@ -228,7 +228,7 @@ func limits(t *testing.T, s *suite) {
 
 	var ops []table.Op
 	for total := 0; total < table.MaxWrite; total += table.Size(ops[len(ops)-1].Item) {
-		ops = append(ops, put(sized(fmt.Sprint("part", len(ops)), min(300<<10, table.MaxWrite-total))))
+		ops = append(ops, put(sized(fmt.Sprint("part", len(ops)), min(250<<10, table.MaxWrite-total))))
 	}
 	if err := s.Write(ctx, ops...); err != nil {
 		t.Errorf("a transaction of exactly 4 MB: %v", err)
