@@ -13,6 +13,7 @@ import (
 	"context"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -32,7 +33,23 @@ type Driver struct {
 	// clock that they are judged by stays. It is needed where Links is set and is
 	// called from one goroutine.
 	Shift func(d time.Duration)
+	// Lacks is what the engine under the driver is known not to do as the one that it
+	// plays does, which is no fault of the driver's.
+	Lacks []Lack
 }
+
+// A Lack is something that an engine does not do.
+type Lack string
+
+const (
+	// AbsentUploads: what is asked of an upload that is none fails in any way, and
+	// what is asked of one under another key than its own succeeds.
+	AbsentUploads Lack = "absent uploads"
+	// CopyBounds: of a range that ends beyond the file's end, what there is is copied.
+	CopyBounds Lack = "copy bounds"
+)
+
+func (d Driver) lack(l Lack) bool { return slices.Contains(d.Lacks, l) }
 
 // Run tests the drivers that open returns, a fresh one for each test.
 func Run(t *testing.T, open func(t *testing.T) Driver) {
