@@ -249,12 +249,7 @@ func (d *deployment) makeKeys(t testing.TB) {
 // for ingestion that is under way, a minute, cut to a second.
 func (d *deployment) makeMachines(t testing.TB) {
 	t.Helper()
-	r, err := http.Post(*d.moto.BaseEndpoint+"/moto-api/config", "application/json",
-		strings.NewReader(`{"stepfunctions":{"execute_state_machine":true}}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Body.Close()
+	cloudtest.RunMachines(t, *d.moto.BaseEndpoint)
 	client := sfn.NewFromConfig(d.moto)
 	for name, text := range map[string][]byte{"export": statemachine.Export, "deletion": statemachine.Deletion} {
 		var definition map[string]any

@@ -24,8 +24,7 @@ import (
 // the SDK repeats because no answer came carries the same input and succeeds.
 // Step Functions remembers a name for 90 days after its execution ended.
 //
-// Describe may lag behind Start and Stop by a moment: an execution that was just
-// started can be kind.NotFound.
+// Describe of an execution that was just started can be kind.NotFound.
 func NewWorkflow(client *sfn.Client, machines map[string]string) dsr.Workflow {
 	return workflow{client, machines}
 }
@@ -40,6 +39,9 @@ func (w workflow) Start(ctx context.Context, machine, name string, input json.Ra
 	arn, err := w.machine(op, machine)
 	if err != nil {
 		return err
+	}
+	if !isExecutionName(name) {
+		return kind.E(kind.Invalid, op+": the name is no name of an execution")
 	}
 	fields := map[string]json.RawMessage{}
 	if err := json.Unmarshal(input, &fields); err != nil || fields == nil {
@@ -99,7 +101,7 @@ func (w workflow) Stop(ctx context.Context, machine, name, reason string) error 
 	const op = "stop an execution"
 	arn, err := w.execution(op, machine, name)
 	if err != nil {
-		return err
+		return nil // what has no machine is absent
 	}
 	_, err = w.client.StopExecution(ctx, &sfn.StopExecutionInput{ExecutionArn: &arn, Cause: &reason})
 	if absent(err) {
@@ -111,7 +113,7 @@ func (w workflow) Stop(ctx context.Context, machine, name, reason string) error 
 func (w workflow) machine(op, machine string) (string, error) {
 	arn, ok := w.machines[machine]
 	if !ok {
-		return "", kind.E(kind.Invalid, op+": there is no such machine")
+		return "", kind.E(kind.NotFound, op+": there is no such machine")
 	}
 	return arn, nil
 }
@@ -123,6 +125,16 @@ func (w workflow) execution(op, machine, name string) (string, error) {
 		return "", err
 	}
 	return strings.Replace(arn, ":stateMachine:", ":execution:", 1) + ":" + name, nil
+}
+
+// isExecutionName reports whether name is one by the contract. Step Functions
+// would make up a name where none is given, and takes others that an ARN does not.
+func isExecutionName(name string) bool {
+	strange := func(r rune) bool {
+		letter := 'a' <= r|0x20 && r|0x20 <= 'z'
+		return !letter && (r < '0' || '9' < r) && r != '.' && r != '_' && r != '-'
+	}
+	return name != "" && len(name) <= 80 && !strings.ContainsFunc(name, strange)
 }
 
 func absent(err error) bool {

@@ -3,6 +3,7 @@ package cloud_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -14,12 +15,12 @@ import (
 
 	"lethe/shared/cloud"
 	"lethe/shared/cloud/cloudtest"
-	"lethe/shared/dsr"
+	"lethe/shared/dsr/dsrtest"
 	"lethe/shared/kind"
 )
 
-// machine makes a state machine that waits, so that its executions run on.
-func machine(t *testing.T, client *sfn.Client, name, definition string) string {
+// makeMachine makes a state machine and returns its ARN.
+func makeMachine(t *testing.T, client *sfn.Client, name, definition string) string {
 	t.Helper()
 	out, err := client.CreateStateMachine(t.Context(), &sfn.CreateStateMachineInput{
 		Name: &name, Definition: &definition,
@@ -31,52 +32,19 @@ func machine(t *testing.T, client *sfn.Client, name, definition string) string {
 	return *out.StateMachineArn
 }
 
-func TestWorkflowOnMoto(t *testing.T) {
-	client := sfn.NewFromConfig(cloudtest.Config(cloudtest.Moto(t)))
-	const waits = `{"StartAt":"Wait","States":{"Wait":{"Type":"Wait","Seconds":600,"End":true}}}`
-	w := cloud.NewWorkflow(client, map[string]string{
-		"export": machine(t, client, "lethe-export", waits), "deletion": machine(t, client, "lethe-deletion", waits),
-	})
-	ctx := t.Context()
-	input := json.RawMessage(`{"task":"7a0e","attempt":1}`)
-
-	if _, err := w.Describe(ctx, "export", "7a0e-1"); kind.Of(err) != kind.NotFound {
-		t.Errorf("describe before the start: got %v, want NotFound", err)
-	}
-	if err := w.Stop(ctx, "export", "7a0e-1", "cancelled"); err != nil {
-		t.Errorf("stop of what is absent: got %v, want no error", err)
-	}
-	if err := w.Start(ctx, "export", "7a0e-1", input); err != nil {
-		t.Fatalf("start: %v", err)
-	}
-	if err := w.Start(ctx, "export", "7a0e-1", input); kind.Of(err) != kind.Conflict {
-		t.Errorf("the same start while the first runs: got %v, want Conflict", err)
-	}
-	if err := w.Start(ctx, "deletion", "7a0e-1", input); err != nil {
-		t.Errorf("the same name in the other machine: %v", err)
-	}
-	e, err := w.Describe(ctx, "export", "7a0e-1")
-	if err != nil || e.Status != dsr.ExecutionRunning || e.Started.IsZero() || !e.Ended.IsZero() {
-		t.Errorf("describe: got %+v, %v; want it running since a time", e, err)
-	}
-	for range 2 {
-		if err := w.Stop(ctx, "export", "7a0e-1", "cancelled"); err != nil {
-			t.Errorf("stop: got %v, want no error, also for one that has ended", err)
+func TestWorkflow(t *testing.T) {
+	address := cloudtest.Moto(t)
+	cloudtest.RunMachines(t, address)
+	client := sfn.NewFromConfig(cloudtest.Config(address))
+	count := 0
+	dsrtest.Workflow(t, func(t *testing.T) dsrtest.Desk {
+		count++
+		machines := map[string]string{}
+		for name, definition := range dsrtest.Machines {
+			machines[name] = makeMachine(t, client, fmt.Sprintf("%s-%d", name, count), definition)
 		}
-	}
-	e, err = w.Describe(ctx, "export", "7a0e-1")
-	if err != nil || e.Status != dsr.ExecutionAborted || e.Ended.IsZero() {
-		t.Errorf("describe after the stop: got %+v, %v; want it aborted", e, err)
-	}
-	if err := w.Start(ctx, "export", "7a0e-1", input); kind.Of(err) != kind.Conflict {
-		t.Errorf("a closed name: got %v, want Conflict", err)
-	}
-	if err := w.Start(ctx, "import", "7a0e-1", input); kind.Of(err) != kind.Invalid {
-		t.Errorf("a machine that does not exist: got %v, want Invalid", err)
-	}
-	if err := w.Start(ctx, "export", "7a0e-2", json.RawMessage(`[1]`)); kind.Of(err) != kind.Invalid {
-		t.Errorf("an input that is no object: got %v, want Invalid", err)
-	}
+		return dsrtest.Desk{Workflow: cloud.NewWorkflow(client, machines), MovesEnds: true}
+	})
 }
 
 // Step Functions answers success to a second start with the same input, and to

@@ -18,9 +18,13 @@ type Clock func() time.Time
 // interpreter in package asl.
 type Workflow interface {
 	// Start starts an execution of a machine ("export" or "deletion"). It is durable
-	// when Start returns nil. A name that was ever used is kind.Conflict.
+	// when Start returns nil. A name that was ever used is kind.Conflict. A name has 1
+	// to 80 letters of ASCII, digits, ".", "_" and "-"; another one is kind.Invalid, and
+	// so is an input that is no JSON object. A machine that does not exist is
+	// kind.NotFound. After any other error the execution may have been started.
 	Start(ctx context.Context, machine, name string, input json.RawMessage) error
-	// Describe tells how an execution stands; kind.NotFound if there is none.
+	// Describe tells how an execution stands; kind.NotFound if there is none. It may
+	// lag behind Start and Stop by a moment.
 	Describe(ctx context.Context, machine, name string) (Execution, error)
 	// Stop ends an execution; one that ended, or is absent, is no error.
 	Stop(ctx context.Context, machine, name, cause string) error

@@ -62,6 +62,10 @@ func taskOf(task func(context.Context, dsr.Step) (dsr.Step, error)) asl.Task {
 type workflow struct{ engine *asl.Engine }
 
 func (w *workflow) Start(ctx context.Context, machine, name string, input json.RawMessage) error {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(input, &fields); err != nil || fields == nil {
+		return kind.E(kind.Invalid, "start an execution: the input is not a JSON object")
+	}
 	return w.engine.Start(ctx, machine, name, input)
 }
 

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -41,6 +42,21 @@ func Moto(t testing.TB, environment ...string) string {
 	}, environment...)...)
 	launch(t, "moto", address, cmd)
 	return "http://" + address
+}
+
+// RunMachines makes a Moto at that address run the executions of state machines;
+// without it each of them waits for ever.
+func RunMachines(t testing.TB, address string) {
+	t.Helper()
+	r, err := http.Post(address+"/moto-api/config", "application/json",
+		strings.NewReader(`{"stepfunctions":{"execute_state_machine":true}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Body.Close()
+	if r.StatusCode >= http.StatusMultipleChoices {
+		t.Fatalf("moto does not run state machines: %s", r.Status)
+	}
 }
 
 // Config is how a client signs in to an engine at that address.
