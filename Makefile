@@ -21,6 +21,16 @@ test: lint peers ## everything: formatting, vet, staticcheck, all tests with the
 	if [ $$status != 0 ]; then echo; echo "failed:"; grep -E '^ *--- FAIL|^FAIL.*[a-z]' $(CACHE)/test.log; fi; \
 	exit $$status
 
+# The packages whose tests run over AWS, with the engines that play it; here none of
+# those may be missing. make test has them too.
+AWS_PEERS := .ci/fetch-dynamodb-local .ci/fetch-versitygw .ci/install-lint
+AWS_PACKAGES := ./shared/cloud/... ./functions/... ./infra/... ./shared/events
+
+.PHONY: test-aws
+test-aws: ## tests of the home on AWS, against DynamoDB Local, versitygw and moto
+	@mkdir -p $(CACHE); set -e; for script in $(AWS_PEERS); do ./$$script; done
+	CI=true go test -race -timeout 20m $(AWS_PACKAGES)
+
 .PHONY: lint
 lint: ## formatting, vet, staticcheck
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \

@@ -99,7 +99,7 @@ func proceed(ctx context.Context, op string, invalid error) error {
 	if invalid != nil {
 		return invalid
 	}
-	return classify(op, ctx.Err())
+	return Classify(op, ctx.Err())
 }
 
 func newVersion() types.AttributeValue { return number(rand.Int64N(1<<63-1) + 1) }

@@ -23,7 +23,7 @@ func (t *dynamoTable) Get(ctx context.Context, key table.Key) (table.Item, error
 		TableName: &t.name, Key: encodeKey(key), ConsistentRead: aws.Bool(true),
 	}, t.retry)
 	if err != nil {
-		return table.Item{}, classify(op, err)
+		return table.Item{}, Classify(op, err)
 	}
 	if out.Item == nil {
 		return table.Item{}, kind.E(kind.NotFound, op)
@@ -85,7 +85,7 @@ func (t *dynamoTable) getBatch(ctx context.Context, keys []map[string]types.Attr
 			RequestItems: map[string]types.KeysAndAttributes{t.name: {Keys: keys, ConsistentRead: aws.Bool(true)}},
 		}, t.retry)
 		if err != nil {
-			return classify(op, err)
+			return Classify(op, err)
 		}
 		for _, m := range out.Responses[t.name] {
 			i, err := decode(m)
@@ -124,7 +124,7 @@ func (t *dynamoTable) Query(ctx context.Context, q table.Query) (table.Page, err
 	for {
 		out, err := t.client.Query(ctx, in, t.retry)
 		if err != nil {
-			return table.Page{}, classify("query", err)
+			return table.Page{}, Classify("query", err)
 		}
 		page, beyond, err := t.page(q, out.Items)
 		if err != nil {
@@ -227,7 +227,7 @@ func (t *dynamoTable) Partitions(ctx context.Context, f func(pk string) error) e
 		}
 		out, err := pages.NextPage(ctx, t.retry)
 		if err != nil {
-			return classify(op, err)
+			return Classify(op, err)
 		}
 		for _, m := range out.Items {
 			d := decoder{m: m}

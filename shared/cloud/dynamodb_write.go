@@ -40,9 +40,9 @@ func (t *dynamoTable) Write(ctx context.Context, ops ...table.Op) error {
 		return kind.E(kind.Conflict, op, table.ConflictError{Ops: failed})
 	}
 	if contended(err) == aws.TrueTernary {
-		return kind.E(kind.Unavailable, op, cause(err))
+		return kind.E(kind.Unavailable, op, Cause(err))
 	}
-	return classify(op, err)
+	return Classify(op, err)
 }
 
 func failedConditions(err error, positions []int) []int {
@@ -183,7 +183,7 @@ func (t *dynamoTable) writeBatch(ctx context.Context, requests []types.WriteRequ
 			RequestItems: map[string][]types.WriteRequest{t.name: requests},
 		}, t.retry)
 		if err != nil {
-			return classify(op, err)
+			return Classify(op, err)
 		}
 		left := out.UnprocessedItems[t.name]
 		if err := wait.rest(ctx, op, len(left) < len(requests), len(left) > 0); err != nil {
@@ -212,9 +212,9 @@ func (t *dynamoTable) Add(ctx context.Context, key table.Key, n int64) (int64, e
 	case errors.As(err, &failed):
 		return 0, kind.E(kind.Conflict, op, table.ConflictError{Ops: []int{0}})
 	case contended(err) == aws.TrueTernary:
-		return 0, kind.E(kind.Unavailable, op, cause(err))
+		return 0, kind.E(kind.Unavailable, op, Cause(err))
 	case err != nil:
-		return 0, classify(op, err)
+		return 0, Classify(op, err)
 	}
 	d := decoder{m: out.Attributes}
 	sum := d.number(attrCount)
@@ -248,6 +248,6 @@ func (r *rests) rest(ctx context.Context, op string, progress, more bool) error 
 	case <-timer.C:
 		return nil
 	case <-ctx.Done():
-		return classify(op, ctx.Err())
+		return Classify(op, ctx.Err())
 	}
 }

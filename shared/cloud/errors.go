@@ -13,14 +13,14 @@ import (
 	"lethe/shared/kind"
 )
 
-// classify returns what an AWS call failed with as an error of a kind, the one
+// Classify returns what an AWS call failed with as an error of a kind, the one
 // time that this is decided: Throttled, Unavailable, or else Internal. A caller
 // looks for the errors that mean something to it before. For nil it returns nil.
-func classify(op string, err error) error {
+func Classify(op string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return kind.E(kindOf(err), op, cause(err))
+	return kind.E(kindOf(err), op, Cause(err))
 }
 
 func kindOf(err error) kind.Kind {
@@ -51,8 +51,8 @@ func (e awsError) Error() string {
 	return "AWS answered " + e.code + " to request " + e.request
 }
 
-// cause returns what of err may stand in a log.
-func cause(err error) error {
+// Cause returns what of err may stand in a log.
+func Cause(err error) error {
 	var api smithy.APIError
 	if errors.As(err, &api) {
 		var service interface{ ServiceRequestID() string }

@@ -25,7 +25,7 @@ func NewKey(ctx context.Context, k *kms.Client, s *ssm.Client, kmsKey, path stri
 		KeyId: &kmsKey, KeySpec: kmstypes.DataKeySpecAes256, EncryptionContext: purpose(version),
 	})
 	if err != nil {
-		return classify(op, err)
+		return Classify(op, err)
 	}
 	_, err = s.PutParameter(ctx, &ssm.PutParameterInput{
 		Name:        aws.String(parameter(path, version)),
@@ -36,9 +36,9 @@ func NewKey(ctx context.Context, k *kms.Client, s *ssm.Client, kmsKey, path stri
 	})
 	var exists *ssmtypes.ParameterAlreadyExists
 	if errors.As(err, &exists) {
-		return kind.E(kind.Conflict, op, cause(err))
+		return kind.E(kind.Conflict, op, Cause(err))
 	}
-	return classify(op, err)
+	return Classify(op, err)
 }
 
 // loadKeys reads and unwraps the keys of those versions, in that order.
@@ -53,7 +53,7 @@ func loadKeys(ctx context.Context, k *kms.Client, s *ssm.Client, path string, ve
 				": make it with go run ./infra/keys.")
 		}
 		if err != nil {
-			return nil, classify(op, err)
+			return nil, Classify(op, err)
 		}
 		wrapped, err := base64.StdEncoding.DecodeString(aws.ToString(out.Parameter.Value))
 		if err != nil {
@@ -65,7 +65,7 @@ func loadKeys(ctx context.Context, k *kms.Client, s *ssm.Client, path string, ve
 			return nil, kind.E(kind.Corrupt, op)
 		}
 		if err != nil {
-			return nil, classify(op, err)
+			return nil, Classify(op, err)
 		}
 		ring = append(ring, kind.Key{Version: version, Secret: opened.Plaintext})
 	}

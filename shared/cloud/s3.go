@@ -177,7 +177,7 @@ type s3Body struct{ io.ReadCloser }
 func (b s3Body) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if err != nil && err != io.EOF {
-		err = kind.E(kind.Unavailable, "read a file", cause(err))
+		err = kind.E(kind.Unavailable, "read a file", Cause(err))
 	}
 	return n, err
 }
@@ -280,15 +280,15 @@ func (b *bucket) Link(ctx context.Context, key string, l blob.Link) (string, err
 func s3Error(op string, err error) error {
 	switch errorCode(err) {
 	case "NoSuchKey", "NotFound", "NoSuchUpload":
-		return kind.E(kind.NotFound, op, cause(err))
+		return kind.E(kind.NotFound, op, Cause(err))
 	case "InvalidPart":
-		return kind.E(kind.Conflict, op, cause(err))
+		return kind.E(kind.Conflict, op, Cause(err))
 	case "EntityTooSmall", "InvalidPartOrder", "InvalidRange":
-		return kind.E(kind.Invalid, op, cause(err))
+		return kind.E(kind.Invalid, op, Cause(err))
 	case "OperationAborted":
-		return kind.E(kind.Unavailable, op, cause(err))
+		return kind.E(kind.Unavailable, op, Cause(err))
 	}
-	return classify(op, err)
+	return Classify(op, err)
 }
 
 // errorCode returns the word by which S3 names an error, or "".

@@ -86,7 +86,7 @@ func (b *bucket) CopyPart(ctx context.Context, key, upload string, number int, s
 		CopySourceRange: aws.String(fmt.Sprintf("bytes=%d-%d", off, off+n-1)),
 	})
 	if errorCode(err) == "InvalidArgument" { // what S3 calls a range beyond the source
-		return blob.Part{}, kind.E(kind.Invalid, op, cause(err))
+		return blob.Part{}, kind.E(kind.Invalid, op, Cause(err))
 	}
 	if err != nil {
 		return blob.Part{}, s3Error(op, err)

@@ -61,13 +61,13 @@ func (w workflow) Start(ctx context.Context, machine, name string, input json.Ra
 	var badInput *types.InvalidExecutionInput
 	switch {
 	case errors.As(err, &used):
-		return kind.E(kind.Conflict, op, cause(err))
+		return kind.E(kind.Conflict, op, Cause(err))
 	case errors.As(err, &limit):
-		return kind.E(kind.Throttled, op, cause(err))
+		return kind.E(kind.Throttled, op, Cause(err))
 	case errors.As(err, &badName), errors.As(err, &badInput):
-		return kind.E(kind.Invalid, op, cause(err))
+		return kind.E(kind.Invalid, op, Cause(err))
 	}
-	return classify(op, err)
+	return Classify(op, err)
 }
 
 func (w workflow) Describe(ctx context.Context, machine, name string) (dsr.Execution, error) {
@@ -80,10 +80,10 @@ func (w workflow) Describe(ctx context.Context, machine, name string) (dsr.Execu
 		ExecutionArn: &arn, IncludedData: types.IncludedDataMetadataOnly,
 	})
 	if absent(err) {
-		return dsr.Execution{}, kind.E(kind.NotFound, op, cause(err))
+		return dsr.Execution{}, kind.E(kind.NotFound, op, Cause(err))
 	}
 	if err != nil {
-		return dsr.Execution{}, classify(op, err)
+		return dsr.Execution{}, Classify(op, err)
 	}
 	e := dsr.Execution{
 		Status:  dsr.ExecutionStatus(out.Status),
@@ -107,7 +107,7 @@ func (w workflow) Stop(ctx context.Context, machine, name, reason string) error 
 	if absent(err) {
 		return nil
 	}
-	return classify(op, err)
+	return Classify(op, err)
 }
 
 func (w workflow) machine(op, machine string) (string, error) {

@@ -1,4 +1,7 @@
-package cloud
+// Package ses sends mail through Amazon SES. It is a package of its own so that
+// only the functions that send mail link the client of SES, which takes 0.7 ms of a
+// function's start.
+package ses
 
 import (
 	"context"
@@ -8,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sesv2"
 	"github.com/aws/aws-sdk-go-v2/service/sesv2/types"
 
+	"lethe/shared/cloud"
 	"lethe/shared/dsr"
 	"lethe/shared/kind"
 	"lethe/shared/mail"
@@ -44,9 +48,9 @@ func (s sender) Send(ctx context.Context, m dsr.Message) error {
 	var paused *types.SendingPausedException
 	switch {
 	case errors.As(err, &bad):
-		return kind.E(kind.Invalid, op, cause(err))
+		return kind.E(kind.Invalid, op, cloud.Cause(err))
 	case errors.As(err, &paused):
-		return kind.E(kind.Unavailable, op, cause(err))
+		return kind.E(kind.Unavailable, op, cloud.Cause(err))
 	}
-	return classify(op, err)
+	return cloud.Classify(op, err)
 }

@@ -1,4 +1,4 @@
-package cloud_test
+package ses_test
 
 import (
 	"encoding/json"
@@ -11,12 +11,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sesv2"
 
-	"lethe/shared/cloud"
 	"lethe/shared/cloud/cloudtest"
+	"lethe/shared/cloud/ses"
 	"lethe/shared/dsr"
 	"lethe/shared/dsr/dsrtest"
 	"lethe/shared/kind"
 )
+
+const secret = "amelie@example.com"
 
 // A motoMail is a message as moto keeps it.
 type motoMail struct {
@@ -58,7 +60,7 @@ func TestSender(t *testing.T) {
 	dsrtest.Sender(t, func(t *testing.T) dsrtest.Post {
 		before := len(motoSent(t, address))
 		return dsrtest.Post{
-			Sender: cloud.NewSender(client, dsrtest.From),
+			Sender: ses.NewSender(client, dsrtest.From),
 			Sent: func(t *testing.T) []string {
 				var raw []string
 				for _, m := range motoSent(t, address)[before:] {
@@ -77,7 +79,7 @@ func TestSender(t *testing.T) {
 
 func TestSenderThatIsNotVerified(t *testing.T) {
 	client, address := motoSES(t)
-	err := cloud.NewSender(client, "lethe@elsewhere.example").Send(t.Context(), dsr.Message{
+	err := ses.NewSender(client, "lethe@elsewhere.example").Send(t.Context(), dsr.Message{
 		ID: "one", To: secret, Subject: "Hello", Text: "Hello",
 	})
 	if kind.Of(err) != kind.Internal || !strings.Contains(err.Error(), "MessageRejected") || strings.Contains(err.Error(), "elsewhere") {
@@ -110,7 +112,7 @@ func TestSenderErrors(t *testing.T) {
 			_, _ = w.Write([]byte(`{"message":"` + secret + `"}`))
 		}))
 		client := sesv2.NewFromConfig(cloudtest.Config(server.URL), func(o *sesv2.Options) { o.Retryer = aws.NopRetryer{} })
-		err := cloud.NewSender(client, dsrtest.From).Send(t.Context(), dsr.Message{ID: "one", To: secret, Subject: "Hello", Text: "Hello"})
+		err := ses.NewSender(client, dsrtest.From).Send(t.Context(), dsr.Message{ID: "one", To: secret, Subject: "Hello", Text: "Hello"})
 		if kind.Of(err) != c.want || !strings.Contains(err.Error(), c.code) || strings.Contains(err.Error(), secret) {
 			t.Errorf("%s: got %v, want %v with the code and without the address", c.code, err, c.want)
 		}
