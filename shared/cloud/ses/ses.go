@@ -40,9 +40,9 @@ func (s sender) Send(ctx context.Context, m dsr.Message) error {
 		return kind.Wrap(op, err)
 	}
 	_, err = s.client.SendEmail(ctx, &sesv2.SendEmailInput{
-		FromEmailAddress: &s.from,
-		Destination:      &types.Destination{ToAddresses: []string{m.To}},
-		Content:          &types.EmailContent{Raw: &types.RawMessage{Data: data}},
+		// Whom it is from, SES reads in the message, where a name is encoded as it must be.
+		Destination: &types.Destination{ToAddresses: []string{m.To}},
+		Content:     &types.EmailContent{Raw: &types.RawMessage{Data: data}},
 	})
 	var bad *types.BadRequestException
 	var paused *types.SendingPausedException

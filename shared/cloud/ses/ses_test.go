@@ -7,8 +7,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/sesv2"
 
 	"lethe/shared/cloud/cloudtest"
@@ -71,8 +73,49 @@ func TestSender(t *testing.T) {
 		}
 	})
 	for _, m := range motoSent(t, address) {
-		if m.Source != dsrtest.From || len(slices.Compact(m.Destinations)) != 1 || !strings.Contains(m.Raw, "To: "+m.Destinations[0]) {
+		if m.Source != "lethe@example.com" || len(slices.Compact(m.Destinations)) != 1 || !strings.Contains(m.Raw, "To: "+m.Destinations[0]) {
 			t.Errorf("a message was handed over as from %q to %q:\n%s", m.Source, m.Destinations, m.Raw)
+		}
+	}
+}
+
+// A mail whose connection ends before it was accepted or after is sent again by the
+// SDK: it is lost never, and arrives twice in the worst case, under one name.
+func TestSenderFaults(t *testing.T) {
+	client, address := motoSES(t)
+	line := cloudtest.NewLine(t, address)
+	sender := ses.NewSender(sesv2.New(client.Options(), func(o *sesv2.Options) {
+		o.BaseEndpoint = &line.Address
+		o.Retryer = retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts, o.MaxBackoff = 3, time.Millisecond })
+	}), dsrtest.From)
+	for _, c := range []struct {
+		id    string
+		fault cloudtest.Fault
+		times int
+		want  kind.Kind
+		sent  int
+	}{
+		{"not-once", cloudtest.NotApplied, 1, "", 1},
+		{"not-for-good", cloudtest.NotApplied, 1000, kind.Unavailable, 0},
+		{"but-once", cloudtest.Applied, 1, "", 2},
+		{"but-for-good", cloudtest.Applied, 1000, kind.Unavailable, 3},
+	} {
+		line.Break(c.fault, c.times, func(r *http.Request) bool { return r.Method == http.MethodPost })
+		err := sender.Send(t.Context(), dsr.Message{ID: c.id, To: secret, Subject: "Hello", Text: "Hello"})
+		if line.Mend() == c.times {
+			t.Fatal("nothing failed")
+		}
+		if kind.Of(err) != c.want || err != nil && strings.Contains(err.Error(), secret) {
+			t.Errorf("%s: got %v, want %q without the address", c.id, err, c.want)
+		}
+		sent := 0
+		for _, m := range motoSent(t, address) {
+			if strings.Contains(m.Raw, "Lethe-Message-ID: <"+c.id+"@example.com>") {
+				sent++
+			}
+		}
+		if sent != c.sent {
+			t.Errorf("%s: arrived %d times, want %d", c.id, sent, c.sent)
 		}
 	}
 }
