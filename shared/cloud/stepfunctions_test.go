@@ -43,7 +43,11 @@ func TestWorkflow(t *testing.T) {
 		for name, definition := range dsrtest.Machines {
 			machines[name] = makeMachine(t, client, fmt.Sprintf("%s-%d", name, count), definition)
 		}
-		return dsrtest.Desk{Workflow: cloud.NewWorkflow(client, machines), MovesEnds: true}
+		return dsrtest.Desk{
+			Workflow: cloud.NewWorkflow(client, machines),
+			// It dates the end anew at every stop (Execution.stop).
+			MovesEnds: true,
+		}
 	})
 }
 
