@@ -137,7 +137,7 @@ func resolve(t *testing.T, name string) string {
 
 // spare are actions that a role has for what the run does not bring about:
 // uploads that were cut off, exports that have to start afresh, and to be told
-// that a file is absent, which moto tells everybody.
+// that a file is absent, which versitygw tells everybody.
 var spare = map[string][]string{
 	"api":     {"s3:ListBucket"},
 	"collect": {"s3:AbortMultipartUpload", "s3:DeleteObject", "s3:ListBucket", "s3:ListBucketMultipartUploads"},

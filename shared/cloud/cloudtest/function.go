@@ -1,5 +1,6 @@
 // Package cloudtest has what tests need in place of AWS: Start runs a function
-// behind a Lambda Runtime API, and Moto an engine that plays the AWS services.
+// behind a Lambda Runtime API; DynamoDB, S3 and Moto start engines that play the
+// AWS services.
 package cloudtest
 
 import (
