@@ -21,6 +21,15 @@ test: lint peers ## everything: formatting, vet, staticcheck, all tests with the
 	if [ $$status != 0 ]; then echo; echo "failed:"; grep -E '^ *--- FAIL|^FAIL.*[a-z]' $(CACHE)/test.log; fi; \
 	exit $$status
 
+# The packages whose tests need an engine that stands in for AWS. An engine that is
+# missing is a failure here, not a test left out.
+AWS := ./functions/... ./infra/... ./shared/cloud/... ./shared/events/... ./statemachine/...
+
+.PHONY: test-aws
+test-aws: ## of these tests, those against engines that stand in for AWS; installs and starts them
+	@$(MAKE) --no-print-directory peers CI=true PEERS=".ci/fetch-dynamodb-local .ci/fetch-versitygw .ci/install-lint"
+	CI=true go test -race -timeout 20m $(AWS)
+
 .PHONY: lint
 lint: ## formatting, vet, staticcheck
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \

@@ -27,6 +27,7 @@ var arrows = []struct {
 	{"shared/blob", "shared/kind"},
 	{"shared/archive", "shared/blob shared/kind"},
 	{"shared/dsr", "shared/archive shared/table shared/blob shared/kind"},
+	{"shared/dsr/workflowtest", "shared/dsr shared/kind"},
 	{"shared/events", "shared/dsr shared/archive shared/table shared/blob shared/kind"},
 	{"shared/account", "shared/dsr shared/archive shared/table shared/blob shared/kind"},
 	{"shared/api", "shared/events shared/account shared/dsr shared/archive shared/table shared/blob shared/kind"},

@@ -46,9 +46,7 @@ func answer(status int, body string) *http.Response {
 // A connection that breaks after the engine has done its work.
 func TestDynamoDBAnswerLost(t *testing.T) {
 	client := cloudtest.DynamoDB(t)
-	if err := createTable(t.Context(), client, "table"); err != nil {
-		t.Fatal(err)
-	}
+	cloudtest.MakeTable(t, client, "table")
 	lose := true
 	tbl := over(client, "table", func(operation string, r *http.Request) (*http.Response, error) {
 		answer, err := http.DefaultClient.Do(r)
@@ -82,9 +80,7 @@ func TestDynamoDBAnswerLost(t *testing.T) {
 // An engine that does a part of each batch and leaves the rest.
 func TestDynamoDBBatchesInParts(t *testing.T) {
 	client := cloudtest.DynamoDB(t)
-	if err := createTable(t.Context(), client, "table"); err != nil {
-		t.Fatal(err)
-	}
+	cloudtest.MakeTable(t, client, "table")
 	calls := 0
 	slow := over(client, "table", func(operation string, r *http.Request) (*http.Response, error) {
 		calls++

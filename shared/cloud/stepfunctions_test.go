@@ -14,7 +14,7 @@ import (
 
 	"lethe/shared/cloud"
 	"lethe/shared/cloud/cloudtest"
-	"lethe/shared/dsr"
+	"lethe/shared/dsr/workflowtest"
 	"lethe/shared/kind"
 )
 
@@ -37,44 +37,12 @@ func TestWorkflowOnMoto(t *testing.T) {
 	w := cloud.NewWorkflow(client, map[string]string{
 		"export": machine(t, client, "lethe-export", waits), "deletion": machine(t, client, "lethe-deletion", waits),
 	})
-	ctx := t.Context()
-	input := json.RawMessage(`{"task":"7a0e","attempt":1}`)
-
-	if _, err := w.Describe(ctx, "export", "7a0e-1"); kind.Of(err) != kind.NotFound {
-		t.Errorf("describe before the start: got %v, want NotFound", err)
-	}
-	if err := w.Stop(ctx, "export", "7a0e-1", "cancelled"); err != nil {
-		t.Errorf("stop of what is absent: got %v, want no error", err)
-	}
-	if err := w.Start(ctx, "export", "7a0e-1", input); err != nil {
-		t.Fatalf("start: %v", err)
-	}
-	if err := w.Start(ctx, "export", "7a0e-1", input); kind.Of(err) != kind.Conflict {
-		t.Errorf("the same start while the first runs: got %v, want Conflict", err)
-	}
-	if err := w.Start(ctx, "deletion", "7a0e-1", input); err != nil {
-		t.Errorf("the same name in the other machine: %v", err)
-	}
-	e, err := w.Describe(ctx, "export", "7a0e-1")
-	if err != nil || e.Status != dsr.ExecutionRunning || e.Started.IsZero() || !e.Ended.IsZero() {
-		t.Errorf("describe: got %+v, %v; want it running since a time", e, err)
-	}
-	for range 2 {
-		if err := w.Stop(ctx, "export", "7a0e-1", "cancelled"); err != nil {
-			t.Errorf("stop: got %v, want no error, also for one that has ended", err)
-		}
-	}
-	e, err = w.Describe(ctx, "export", "7a0e-1")
-	if err != nil || e.Status != dsr.ExecutionAborted || e.Ended.IsZero() {
-		t.Errorf("describe after the stop: got %+v, %v; want it aborted", e, err)
-	}
-	if err := w.Start(ctx, "export", "7a0e-1", input); kind.Of(err) != kind.Conflict {
-		t.Errorf("a closed name: got %v, want Conflict", err)
-	}
+	workflowtest.Run(t, w)
+	ctx, input := t.Context(), json.RawMessage(`{}`)
 	if err := w.Start(ctx, "import", "7a0e-1", input); kind.Of(err) != kind.Invalid {
 		t.Errorf("a machine that does not exist: got %v, want Invalid", err)
 	}
-	if err := w.Start(ctx, "export", "7a0e-2", json.RawMessage(`[1]`)); kind.Of(err) != kind.Invalid {
+	if err := w.Start(ctx, "export", "7a0e-9", json.RawMessage(`[1]`)); kind.Of(err) != kind.Invalid {
 		t.Errorf("an input that is no object: got %v, want Invalid", err)
 	}
 }
