@@ -35,6 +35,7 @@ type world struct {
 	flow     *flow
 	settings dsr.Settings
 	log      *slog.Logger
+	keys     kind.Keyring
 	twice    bool // every task runs twice with the same input
 	*dsr.Service
 }
@@ -47,6 +48,7 @@ func newWorld(t *testing.T) *world {
 	w.source = &source{name: "events", page: 3, now: w.now}
 	w.flow = &flow{executions: map[string]*execution{}}
 	w.log = slog.New(slog.DiscardHandler)
+	w.keys = kind.Keyring{{Version: 1, Secret: []byte("a key for tests")}}
 	w.build()
 	return w
 }
@@ -55,7 +57,7 @@ func newWorld(t *testing.T) *world {
 func (w *world) build() {
 	w.Service = dsr.New(dsr.Parts{
 		Control: w.control, Bucket: w.bucket, Workflow: w.flow, Sources: []dsr.Source{w.source}, Auditor: auditor{},
-		Keys: kind.Keyring{{Version: 1, Secret: []byte("a key for tests")}}, Clock: w.now,
+		Keys: w.keys, Clock: w.now,
 		Log: w.log, LedgerCopy: w.copy, Settings: w.settings,
 	})
 }
