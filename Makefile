@@ -23,7 +23,7 @@ test: lint peers ## everything: formatting, vet, staticcheck, all tests with the
 
 # The packages whose tests need an engine that stands in for AWS. An engine that is
 # missing is a failure here, not a test left out.
-AWS := ./functions/... ./infra/... ./shared/cloud/... ./shared/events/... ./statemachine/...
+AWS := ./functions/... ./infra/... ./shared/asl/... ./shared/cloud/... ./shared/events/... ./statemachine/...
 
 .PHONY: test-aws
 test-aws: ## of these tests, those against engines that stand in for AWS; installs and starts them
