@@ -42,6 +42,7 @@ type recorder struct {
 	calls   map[call]bool
 	odd     []string // what it could not tell
 	refuses string   // the action that it refuses next
+	meter   *meter   // nil where nothing is metered
 }
 
 func record(t testing.TB, to engines) *recorder {
@@ -50,13 +51,14 @@ func record(t testing.TB, to engines) *recorder {
 	proxy := &httputil.ReverseProxy{Rewrite: func(p *httputil.ProxyRequest) {
 		p.SetURL(to.of(signedFor(p.In)))
 		p.Out.Host = p.In.Host // it is signed too
-	}}
+	}, ModifyResponse: func(out *http.Response) error { return r.measured().answer(out) }}
 	r.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, in *http.Request) {
 		body, err := io.ReadAll(in.Body)
 		if err != nil {
 			return
 		}
-		in.Body = io.NopCloser(bytes.NewReader(body))
+		in, body = r.measured().request(in, body)
+		in.Body, in.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 		if r.note(requested(in, body)) {
 			w.WriteHeader(http.StatusForbidden)
 			return
@@ -82,6 +84,19 @@ func (r *recorder) note(calls []call, err error) (refused bool) {
 		return true
 	}
 	return false
+}
+
+// measure has a meter count from now on.
+func (r *recorder) measure(m *meter) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.meter = m
+}
+
+func (r *recorder) measured() *meter {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.meter
 }
 
 // refuse makes the next call of an action fail.

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"go.yaml.in/yaml/v3"
+
 	"lethe/shared/dsr"
 	"lethe/shared/events"
 	"lethe/shared/kind"
@@ -113,20 +115,25 @@ func TestMachinesAreGivenTheFunctionsTheyName(t *testing.T) {
 			t.Errorf("%s: substitutions %v, want %v", name, r.Properties.Substitutions, want)
 		}
 		var invoked []string
-		for _, policy := range r.Properties.Policies {
-			var p struct {
-				Statement []struct {
-					Action   string   `yaml:"Action"`
-					Resource []string `yaml:"Resource"`
-				} `yaml:"Statement"`
-			}
-			if err := policy.Decode(&p); err != nil {
-				t.Fatal(err)
-			}
+		var policies []struct {
+			Statement []struct {
+				Action   yaml.Node `yaml:"Action"`
+				Resource yaml.Node `yaml:"Resource"`
+			} `yaml:"Statement"`
+		}
+		if err := r.Properties.Policies.Decode(&policies); err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range policies {
 			for _, s := range p.Statement {
-				if s.Action == "lambda:InvokeFunction" {
-					invoked = append(invoked, s.Resource...)
+				if s.Action.Value != "lambda:InvokeFunction" {
+					continue
 				}
+				var functions []string
+				if err := s.Resource.Decode(&functions); err != nil {
+					t.Fatal(err)
+				}
+				invoked = append(invoked, functions...)
 			}
 		}
 		slices.Sort(invoked)

@@ -26,7 +26,7 @@ type template struct {
 			Timeout       int               `yaml:"Timeout"`
 			DefinitionURI string            `yaml:"DefinitionUri"`
 			Substitutions map[string]string `yaml:"DefinitionSubstitutions"`
-			Policies      []yaml.Node       `yaml:"Policies"`
+			Policies      yaml.Node         `yaml:"Policies"`
 			Events        map[string]struct {
 				Type       string `yaml:"Type"`
 				Properties struct {

@@ -150,6 +150,9 @@ func TestRestoreInPlace(t *testing.T) {
 		t.Fatal(err)
 	}
 	refused("was cut off")
+	if status, _, diag := lethe(t, "backup", "--data", snapshot, filepath.Join(dir, "b")); status != 3 || !strings.Contains(diag, "was cut off") {
+		t.Errorf("backup of it: status %d %q", status, diag)
+	}
 	if status, _, diag := lethe(t, "restore", "--data", snapshot); status != 2 || !strings.Contains(diag, "--ledger-copy") {
 		t.Errorf("restore without the copy: status %d %q", status, diag)
 	}
@@ -186,7 +189,8 @@ func TestRestoreSaysWhatIsNotKnown(t *testing.T) {
 		{7, "place for the backup", []string{"backup", "--data", data, filepath.Join(backup, "backup.json", "x")}},
 		{2, "arg", []string{"backup", "--data", data}},
 		{1, "no whole backup", []string{"restore", data, "--data", filepath.Join(dir, "other")}},
-		{3, "no data directory", []string{"restore", "--data", filepath.Join(dir, "none"), "--ledger-copy", dir}},
+		{2, "no copy of the ledger", []string{"restore", backup, "--data", data, "--ledger-copy", dir}},
+		{3, "no data directory", []string{"restore", "--data", filepath.Join(dir, "none"), "--ledger-copy", filepath.Join(data, "files")}},
 	} {
 		if status, out, diag := lethe(t, c.args...); status != c.status || out != "" || !strings.HasPrefix(diag, "lethe: ") || !strings.Contains(diag, c.says) {
 			t.Errorf("%v: got %d %q %q, want %d and %q", c.args, status, out, diag, c.status, c.says)

@@ -60,6 +60,11 @@ The server must not run. A restore that is cut off is run again.`,
 			if err := fromEnvironment(c); err != nil {
 				return err
 			}
+			// A copy that is not there would be made, empty, and pass for one that knows of
+			// no erasure.
+			if r.ledgerCopy != "" && !local.HoldsLedger(r.ledgerCopy) {
+				return failure{statusUsage, "The directory that --ledger-copy names is no copy of the ledger: name the one that the server had."}
+			}
 			ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGINT, syscall.SIGTERM)
 			defer stop()
 			syscall.Umask(0o077)

@@ -24,6 +24,7 @@ type Config struct {
 	Keys         string        // LETHE_KEYS, the path of the suppression keys in SSM
 	KeyVersions  []int         // LETHE_KEY_VERSIONS, comma-separated, the one to write under last; 1
 	CancelWindow time.Duration // LETHE_CANCEL_WINDOW; 24h
+	BackupLife   time.Duration // LETHE_BACKUP_DAYS, how long backups are kept; 0, not told
 	Level        slog.Level    // LETHE_LOG: debug, info, warn or error; info
 }
 
@@ -43,6 +44,7 @@ func ConfigFromEnv() (Config, error) {
 	}
 	c.KeyVersions = e.versions("LETHE_KEY_VERSIONS")
 	c.CancelWindow = e.duration("LETHE_CANCEL_WINDOW", 24*time.Hour)
+	c.BackupLife = e.days("LETHE_BACKUP_DAYS")
 	c.Level = e.level("LETHE_LOG")
 	if len(e.problems) > 0 {
 		return Config{}, kind.Say(kind.Invalid, "The environment is not complete: "+strings.Join(e.problems, "; ")+".")
@@ -108,6 +110,18 @@ func (e *environment) duration(name string, unset time.Duration) time.Duration {
 		e.wrong(name, "is not a duration such as 24h")
 	}
 	return d
+}
+
+func (e *environment) days(name string) time.Duration {
+	v := os.Getenv(name)
+	if v == "" {
+		return 0
+	}
+	n, err := strconv.Atoi(v)
+	if err != nil || n < 0 || n > 36500 {
+		e.wrong(name, "is not a number of days from 0 to 36500")
+	}
+	return time.Duration(n) * 24 * time.Hour
 }
 
 func (e *environment) level(name string) slog.Level {

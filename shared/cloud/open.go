@@ -76,7 +76,7 @@ func OpenWith(ctx context.Context, a aws.Config, c Config) (*Platform, error) {
 		Keys:     keys,
 		Clock:    time.Now,
 		Log:      slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: c.Level})),
-		settings: dsr.Settings{CancelWindow: c.CancelWindow, TaskLife: taskLife},
+		settings: dsr.Settings{CancelWindow: c.CancelWindow, TaskLife: taskLife, BackupLife: c.BackupLife},
 	}
 	if c.CancelWindow == 0 {
 		p.settings.CancelWindow = -1 // none; zero would be the default

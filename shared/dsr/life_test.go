@@ -7,6 +7,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"io"
+	"log/slog"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -410,5 +412,45 @@ func TestSweepBringsBackWhatWasCutOff(t *testing.T) {
 	w.want(died, dsr.Success)
 	if out, err := w.Plan(t.Context(), old); err != nil || out.Next != dsr.Closed {
 		t.Errorf("a task of an older attempt: got %v, %v; want it to do nothing", out.Next, err)
+	}
+}
+
+// The alarm on overdue requests looks in the log for the words and the number of
+// this line, as template.yaml has them.
+func TestSweepWarnsOfOverdueRequests(t *testing.T) {
+	w := newWorld(t)
+	w.people()
+	var lines bytes.Buffer
+	w.log = slog.New(slog.NewJSONHandler(&lines, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	w.build()
+	w.submit(dsr.Deletion, "ann")
+	sweep := func() {
+		t.Helper()
+		if err := w.Sweep(w.ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sweep()
+	if lines.Len() > 0 {
+		t.Errorf("nothing is overdue, and the log says %s", &lines)
+	}
+	w.advance(40 * 24 * time.Hour)
+	w.submit(dsr.Deletion, "bob")
+	sweep()
+	var line struct {
+		Msg           string
+		Overdue, Open int
+	}
+	if err := json.Unmarshal(lines.Bytes(), &line); err != nil || line.Overdue != 1 || line.Open != 2 {
+		t.Fatalf("the log says %s, %v; want 1 of 2 overdue", &lines, err)
+	}
+	template, err := os.ReadFile("../../template.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`FilterPattern: '{ $.msg = "` + line.Msg + `" }'`, `MetricValue: $.overdue }`} {
+		if !strings.Contains(string(template), want) {
+			t.Errorf("template.yaml does not have %s", want)
+		}
 	}
 }

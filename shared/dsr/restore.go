@@ -198,9 +198,15 @@ const mostWaiting = 2000
 
 func (a *again) run(ctx context.Context) error {
 	err := a.source.EachSubject(ctx, func(project string, id kind.Subject) error {
-		g, ok := a.known.find(project, a.service.Keys.Marks(project, id))
+		marks := a.service.Keys.Marks(project, id)
+		g, ok := a.known.find(project, marks)
 		if !ok {
 			return nil
+		}
+		// The ledger has the mark under the key of its time; an export of before may be
+		// found under an earlier one only.
+		for _, mark := range marks {
+			a.known.marks[project][mark] = g
 		}
 		of := scopeOf{project, g}
 		if a.waiting[of] == nil {

@@ -168,6 +168,25 @@ func TestRestoreErasesAgain(t *testing.T) {
 	w.afterwards(h)
 }
 
+// The key was rotated between an export and the erasure of who is in it: the ledger
+// knows them under the new key, and the export is marked under the old.
+func TestRestoreOverARotationOfTheKey(t *testing.T) {
+	w := newWorld(t)
+	w.people()
+	export := w.submit(dsr.Export, "ann")
+	w.settle()
+	s := w.save()
+	w.keys = append(w.keys, kind.Key{Version: 2, Secret: []byte("a newer key")})
+	w.build()
+	w.submit(dsr.Deletion, "ann")
+	w.settle()
+	w.restore(s)
+	got, err := w.Restore(w.ctx)
+	if err != nil || got.Erased.Subjects != 1 || got.Archives != 1 || !w.status(export).Withdrawn {
+		t.Errorf("got %+v, %v; want ann erased again and her archive taken back", got, err)
+	}
+}
+
 // The ledger is only in the second place, as when the bucket was lost too.
 func TestRestoreFromTheCopyOfTheLedger(t *testing.T) {
 	w := newWorld(t)

@@ -34,6 +34,8 @@ type world struct {
 	source   *source
 	flow     *flow
 	settings dsr.Settings
+	log      *slog.Logger
+	keys     kind.Keyring
 	twice    bool // every task runs twice with the same input
 	*dsr.Service
 }
@@ -45,6 +47,8 @@ func newWorld(t *testing.T) *world {
 	w.copy = blob.NewMemory(w.now)
 	w.source = &source{name: "events", page: 3, now: w.now}
 	w.flow = &flow{executions: map[string]*execution{}}
+	w.log = slog.New(slog.DiscardHandler)
+	w.keys = kind.Keyring{{Version: 1, Secret: []byte("a key for tests")}}
 	w.build()
 	return w
 }
@@ -53,8 +57,8 @@ func newWorld(t *testing.T) *world {
 func (w *world) build() {
 	w.Service = dsr.New(dsr.Parts{
 		Control: w.control, Bucket: w.bucket, Workflow: w.flow, Sources: []dsr.Source{w.source}, Auditor: auditor{},
-		Keys: kind.Keyring{{Version: 1, Secret: []byte("a key for tests")}}, Clock: w.now,
-		Log: slog.New(slog.DiscardHandler), LedgerCopy: w.copy, Settings: w.settings,
+		Keys: w.keys, Clock: w.now,
+		Log: w.log, LedgerCopy: w.copy, Settings: w.settings,
 	})
 }
 

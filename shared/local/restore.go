@@ -32,6 +32,13 @@ func Unfinished(dir string) bool {
 	return err == nil
 }
 
+// HoldsLedger reports whether a directory has been the copy of a ledger, though one
+// without an entry.
+func HoldsLedger(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, newFolder))
+	return err == nil
+}
+
 // BeginInPlace marks the open directory, which was put back by other means than
 // Stage, as being restored; EndInPlace takes the mark away.
 func (p *Platform) BeginInPlace() error {

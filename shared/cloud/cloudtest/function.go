@@ -1,5 +1,6 @@
 // Package cloudtest has what tests need in place of AWS: Start runs a function
-// behind a Lambda Runtime API, and Moto an engine that plays the AWS services.
+// behind a Lambda Runtime API; DynamoDB, S3 and Moto start engines that play the
+// AWS services.
 package cloudtest
 
 import (
@@ -31,6 +32,8 @@ type Function struct {
 	log     *buffer
 	gone    chan struct{} // closed when the process has ended
 	busy    sync.Mutex
+	calls   int // guarded by busy, as ms
+	ms      int
 }
 
 type event struct {
@@ -99,6 +102,14 @@ func (f *Function) Stop() {
 // Log is what the process has written so far.
 func (f *Function) Log() string { return f.log.String() }
 
+// Billed tells how many events it has worked on, and for how many milliseconds, each
+// rounded up as Lambda does.
+func (f *Function) Billed() (calls, ms int) {
+	f.busy.Lock()
+	defer f.busy.Unlock()
+	return f.calls, f.ms
+}
+
 // Invoke hands an event to the function and waits for its answer.
 func (f *Function) Invoke(ctx context.Context, payload []byte) (Answer, error) {
 	if len(payload) > maxPayload {
@@ -114,6 +125,11 @@ func (f *Function) Invoke(ctx context.Context, payload []byte) (Answer, error) {
 	case <-ctx.Done():
 		return Answer{}, ctx.Err()
 	}
+	began := time.Now()
+	defer func() {
+		f.calls++
+		f.ms += int((time.Since(began) + time.Millisecond - 1) / time.Millisecond)
+	}()
 	select {
 	case a := <-e.answer:
 		return a, nil

@@ -1,5 +1,6 @@
-"""Runs cases.json through moto's interpreter of Amazon States Language and writes
-what it gives to recorded.json. Needs moto[stepfunctions]==5.2.1.
+"""Runs cases.json through moto's interpreter of Amazon States Language and prints
+what it gives, one line a case; of all, or of those whose names are given. Needs moto
+and boto3, as .ci/install-lint installs them.
 
 A case has a name, a definition (or a file in statemachine/), an input, and for
 each function the results of its calls: {"gives": …}, {"adds": fields of its input},
@@ -83,14 +84,13 @@ def run(client, number, case):
 
 def main():
     cases = json.loads((here / "cases.json").read_text())
-    recorded = {}
     for number, case in enumerate(cases):
+        if sys.argv[1:] and case["name"] not in sys.argv[1:]:
+            continue
         # One world for each: moto copies a machine with all it ever ran.
         with mock_aws(config={"stepfunctions": {"execute_state_machine": True}}):
-            recorded[case["name"]] = run(boto3.client("stepfunctions"), number, case)
-        print(case["name"], json.dumps(recorded[case["name"]])[:300], file=sys.stderr)
-    lines = ",\n".join(json.dumps(k) + ": " + json.dumps(v, separators=(",", ":")) for k, v in recorded.items())
-    (here / "recorded.json").write_text("{\n" + lines + "\n}\n")
+            got = run(boto3.client("stepfunctions"), number, case)
+        print(json.dumps({"name": case["name"], "gives": got}, separators=(",", ":")), flush=True)
 
 
 main()
