@@ -24,7 +24,7 @@ test: lint peers ## everything: formatting, vet, staticcheck, all tests with the
 # The packages whose tests run over AWS, with the engines that play it; here none of
 # those may be missing. make test has them too.
 AWS_PEERS := .ci/fetch-dynamodb-local .ci/fetch-versitygw .ci/install-lint
-AWS_PACKAGES := ./shared/cloud/... ./functions/... ./infra/... ./shared/events
+AWS_PACKAGES := ./shared/cloud/... ./functions/... ./infra/... ./shared/events ./shared/asl ./statemachine
 
 .PHONY: test-aws
 test-aws: ## tests of the home on AWS, against DynamoDB Local, versitygw and moto

@@ -11,7 +11,6 @@ import (
 
 	"lethe/shared/account"
 	"lethe/shared/dsr"
-	"lethe/shared/dsr/workflowtest"
 	"lethe/shared/events"
 	"lethe/shared/kind"
 	"lethe/shared/local"
@@ -67,18 +66,6 @@ func TestDataIsNotOpenedWithoutItsKey(t *testing.T) {
 	if _, err := os.Stat(key); err == nil {
 		t.Error("a new key was made")
 	}
-}
-
-// Nothing moves while Run does not run, so that every execution stays.
-func TestWorkflow(t *testing.T) {
-	c := config(t)
-	p := open(t, c)
-	defer p.Close()
-	service, err := p.Service(account.New(p.Control, c.Clock), dsr.Settings{}, events.New(p.Subjects, p.Keys, c.Clock))
-	if err != nil {
-		t.Fatal(err)
-	}
-	workflowtest.Run(t, service.Workflow)
 }
 
 // A request that was accepted by a process that then died is started by the

@@ -282,7 +282,7 @@ func (s *Staged) mergeClock() error {
 // name that the old one has then, if there was one. It is durable.
 func (s *Staged) Replace(now time.Time) (old string, err error) {
 	if s.before == s.data {
-		old = s.data + replacedName + now.UTC().Format("20060102T150405Z")
+		old = s.data + replacedName + now.UTC().Format("20060102T150405.000000Z")
 		if err := os.Rename(s.data, old); err != nil {
 			return "", unwritable(err)
 		}
