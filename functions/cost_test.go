@@ -17,12 +17,16 @@ import (
 
 // A recording is what infra/cost computes with.
 type recording struct {
-	Memory    map[string]int `json:"memory_mb"` // of each function, from template.yaml
-	Export    []recorded     `json:"export"`
-	Deletion  []recorded     `json:"deletion"`
-	Ingestion recorded       `json:"ingestion"` // one call of 2000 events
-	Status    recorded       `json:"status"`    // one question for the status
-	Sweep     recorded       `json:"sweep"`     // one run with nothing to do
+	Memory map[string]int `json:"memory_mb"` // of each function, from template.yaml
+	// What stands in template.yaml and costs by the month: the metrics that alarms look
+	// at, each of which is charged for, and dashboards.
+	AlarmMetrics int        `json:"alarm_metrics"`
+	Dashboards   int        `json:"dashboards"`
+	Export       []recorded `json:"export"`
+	Deletion     []recorded `json:"deletion"`
+	Ingestion    recorded   `json:"ingestion"` // one call of 2000 events
+	Status       recorded   `json:"status"`    // one question for the status
+	Sweep        recorded   `json:"sweep"`     // one run with nothing to do
 }
 
 // recorded is what one piece of work used.
@@ -45,11 +49,12 @@ type billed struct {
 const (
 	recordingPath = "../infra/cost/recorded.json"
 	eventsOfOne   = 50
-	manyIDs       = 200
+	oneBatch      = 50  // ids: dsr's least batch, so that each further 50 are one more
+	manyIDs       = 200 // ids: four batches
 )
 
-// TestCost runs an export and a deletion of one id and of 200 through the
-// functions and counts what AWS would charge for. With LETHE_RECORD=1 it writes
+// TestCost runs an export and a deletion of one id, of one full batch and of four
+// through the functions and counts what AWS would charge for. With LETHE_RECORD=1 it writes
 // what infra/cost computes with; else it compares with that what does not depend
 // on the machine.
 func TestCost(t *testing.T) {
@@ -59,9 +64,10 @@ func TestCost(t *testing.T) {
 		r.measure(&meter{})
 	}
 	got := recording{Memory: memories(t)}
+	got.AlarmMetrics, got.Dashboards = watched(t)
 	c.sum()
 	var ids []string
-	for n := range manyIDs + 1 {
+	for n := range 1 + oneBatch + manyIDs {
 		ids = append(ids, fmt.Sprintf("person-%d", n))
 	}
 	for n := 0; n < len(ids); n += 2000 / eventsOfOne {
@@ -72,7 +78,7 @@ func TestCost(t *testing.T) {
 			got.Ingestion = used
 		}
 	}
-	for _, of := range [][]string{ids[:1], ids[1:]} {
+	for _, of := range [][]string{ids[:1], ids[1 : 1+oneBatch], ids[1+oneBatch:]} {
 		got.Export = append(got.Export, c.metered(t, "export", retrievals, of))
 	}
 	c.sum()
@@ -82,7 +88,7 @@ func TestCost(t *testing.T) {
 		t.Fatalf("sweep: %s, %v", answer.Body, err)
 	}
 	got.Sweep = c.sum()
-	for _, of := range [][]string{ids[:1], ids[1:]} {
+	for _, of := range [][]string{ids[:1], ids[1 : 1+oneBatch], ids[1+oneBatch:]} {
 		got.Deletion = append(got.Deletion, c.metered(t, "deletion", deletions, of))
 	}
 	if os.Getenv("LETHE_RECORD") == "1" {
@@ -226,6 +232,42 @@ func memories(t *testing.T) map[string]int {
 	return all
 }
 
+// watched counts the metrics of alarms, and the dashboards.
+func watched(t *testing.T) (metrics, dashboards int) {
+	t.Helper()
+	var template struct {
+		Resources map[string]struct {
+			Type       string    `yaml:"Type"`
+			Properties yaml.Node `yaml:"Properties"`
+		} `yaml:"Resources"`
+	}
+	readTemplate(t, &template)
+	for _, r := range template.Resources {
+		switch r.Type {
+		case "AWS::CloudWatch::Dashboard":
+			dashboards++
+		case "AWS::CloudWatch::Alarm":
+			var p struct {
+				Metrics []struct {
+					Stat yaml.Node `yaml:"MetricStat"`
+				} `yaml:"Metrics"`
+			}
+			if err := r.Properties.Decode(&p); err != nil {
+				t.Fatal(err)
+			}
+			if len(p.Metrics) == 0 {
+				metrics++
+			}
+			for _, m := range p.Metrics {
+				if !m.Stat.IsZero() {
+					metrics++
+				}
+			}
+		}
+	}
+	return metrics, dashboards
+}
+
 // compare tells where the recording no longer is what the functions do: other
 // calls, transitions or memory, or request units that are off by more than a fifth.
 func compare(t *testing.T, got, want recording) {
@@ -233,6 +275,9 @@ func compare(t *testing.T, got, want recording) {
 	const again = "record it again with LETHE_RECORD=1 go test -run TestCost ./functions, then go run ./infra/cost"
 	if !maps.Equal(got.Memory, want.Memory) {
 		t.Errorf("memory is %v, recorded %v: %s", got.Memory, want.Memory, again)
+	}
+	if got.AlarmMetrics != want.AlarmMetrics || got.Dashboards != want.Dashboards {
+		t.Errorf("%d metrics of alarms and %d dashboards, recorded %d and %d: %s", got.AlarmMetrics, got.Dashboards, want.AlarmMetrics, want.Dashboards, again)
 	}
 	one := func(what string, got, want recorded) {
 		near := func(name string, got, want float64) {

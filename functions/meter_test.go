@@ -47,7 +47,9 @@ func (m *meter) request(r *http.Request, body []byte) (*http.Request, []byte) {
 		defer m.mu.Unlock()
 		switch r.Method {
 		case http.MethodPut, http.MethodPost:
-			m.Puts++
+			if !r.URL.Query().Has("delete") { // which is free
+				m.Puts++
+			}
 		case http.MethodGet, http.MethodHead:
 			if r.URL.Query().Has("list-type") || r.URL.Query().Has("uploads") {
 				m.Puts++

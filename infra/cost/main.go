@@ -58,20 +58,22 @@ func run(out io.Writer, recorded, prices []byte) error {
 		return err
 	}
 	perID := r.Export[0].Events / r.Export[0].IDs
-	request := func(sizes []work, ids float64) bill {
-		return l.charge(at(ids, sizes), r.Memory).plus(l.charge(r.Status, r.Memory).times(polls))
+	request := func(w work) bill {
+		return l.charge(w, r.Memory).plus(l.charge(r.Status, r.Memory).times(polls))
 	}
 	idle := l.charge(r.Sweep, r.Memory).times(minutes)
 	amount := func(name string) float64 { return l.Prices[name].Amount }
 
 	fmt.Fprintf(out, "In %s, region %s, without the free tiers. A request is of one id with %.0f events; half of them are exports, half deletions;\n", l.Currency, l.Region, perID)
-	fmt.Fprintf(out, "each is asked for its status %d times. Every month has the sweep of each minute, and %.2f for the KMS key.\n\n", polls, keysInStack*amount("kms_key_month"))
+	anyway := idle.sum() + keysInStack*amount("kms_key_month") + float64(r.Alarms)*amount("alarm_metric_month") + float64(r.Boards)*amount("dashboard_month")
+	fmt.Fprintf(out, "each is asked for its status %d times. What runs anyway is %.2f a month: the sweep of each minute, the KMS key, %d metrics of alarms\nand %d dashboard.\n\n",
+		polls, anyway, r.Alarms, r.Boards)
 	fmt.Fprintln(out, "| requests a month | Lambda | Step Functions | DynamoDB | S3 | API | with what runs anyway |")
 	fmt.Fprintln(out, "| --- | --- | --- | --- | --- | --- | --- |")
 	for _, n := range []float64{1, 100, 10_000} {
-		b := request(r.Export, 1).times(n / 2).plus(request(r.Deletion, 1).times(n / 2))
+		b := request(r.Export[0]).times(n / 2).plus(request(r.Deletion[0]).times(n / 2))
 		fmt.Fprintf(out, "| %.0f | %.4f | %.4f | %.4f | %.4f | %.4f | %.2f |\n", n, b.Lambda, b.States, b.DynamoDB, b.S3, b.API,
-			b.sum()+idle.sum()+keysInStack*amount("kms_key_month"))
+			b.sum()+anyway)
 	}
 	fmt.Fprintf(out, "\nA request of %d ids, %.0f events, out of %.0f million; it costs the same out of any number, since only the partitions of those ids are touched:\n\n",
 		many, many*perID, store/1e6)
@@ -81,7 +83,7 @@ func run(out io.Writer, recorded, prices []byte) error {
 		name  string
 		sizes []work
 	}{{"export", r.Export}, {"deletion", r.Deletion}} {
-		b := request(c.sizes, many)
+		b := request(at(many, c.sizes))
 		fmt.Fprintf(out, "| %s | %.4f | %.4f | %.4f | %.4f | %.4f | %.2f |\n", c.name, b.Lambda, b.States, b.DynamoDB, b.S3, b.API, b.sum())
 	}
 	gb := store * bytesOfOne / (1 << 30)
@@ -99,9 +101,11 @@ func run(out io.Writer, recorded, prices []byte) error {
 		}
 	}
 	slices.Sort(old)
-	fmt.Fprintf(out, "\nThe counts are of a recorded run of the real functions and state machines; sizes between and beyond are on the line through its\n"+
-		"two, of %.0f and %.0f ids. Milliseconds are of a machine with x86-64 processors and engines beside it that stand in for AWS, not of\n"+
-		"Lambda's arm64. Not counted: logs, traces, alarms, data that leaves AWS, cold starts (two calls for the keys each).\n", r.Export[0].IDs, r.Export[1].IDs)
+	fmt.Fprintf(out, "\nThe counts are of a recorded run of the real functions and state machines: of 1 id as it ran, of %d on the line through %.0f and\n"+
+		"%.0f ids, which are one batch and several. Milliseconds are of a machine with x86-64 processors and engines beside it that stand in for\n"+
+		"AWS, not of Lambda's arm64. Request units are at least these: a delete in a transaction counts for 1 KB, a refused write for nothing.\n"+
+		"Not counted: logs, traces, data that leaves AWS, cold starts (two calls for the keys each), the metric of overdue requests.\n",
+		many, r.Export[1].IDs, r.Export[2].IDs)
 	if len(old) > 0 {
 		fmt.Fprintf(out, "Prices that were not looked up anew: %s.\n", strings.Join(old, ", "))
 	}

@@ -24,7 +24,7 @@ type priceList struct {
 // names are all prices that the model needs.
 var names = []string{
 	"lambda_gb_second", "lambda_request", "states_transition", "dynamodb_read", "dynamodb_write", "dynamodb_gb_month",
-	"dynamodb_recovery_gb_month", "s3_put", "s3_get", "s3_gb_month", "api_request", "kms_key_month",
+	"dynamodb_recovery_gb_month", "s3_put", "s3_get", "s3_gb_month", "api_request", "kms_key_month", "alarm_metric_month", "dashboard_month",
 }
 
 func readPrices(text []byte) (priceList, error) {
@@ -43,6 +43,8 @@ func readPrices(text []byte) (priceList, error) {
 // A recording is what functions/cost_test.go counted in a real run.
 type recording struct {
 	Memory    map[string]int `json:"memory_mb"`
+	Alarms    int            `json:"alarm_metrics"`
+	Boards    int            `json:"dashboards"`
 	Export    []work         `json:"export"`
 	Deletion  []work         `json:"deletion"`
 	Ingestion work           `json:"ingestion"`
@@ -74,17 +76,18 @@ func readRecording(text []byte) (recording, error) {
 	if err := json.Unmarshal(text, &r); err != nil {
 		return r, err
 	}
-	if len(r.Export) != 2 || len(r.Deletion) != 2 || r.Ingestion.Events == 0 {
-		return r, fmt.Errorf("the recording is not of two exports, two deletions and an ingestion")
+	if len(r.Export) != 3 || len(r.Deletion) != 3 || r.Ingestion.Events == 0 {
+		return r, fmt.Errorf("the recording is not of three exports, three deletions and an ingestion")
 	}
 	return r, nil
 }
 
-// at is the work for that many ids, each with as many events as in the recording:
-// the line through its two sizes.
+// at is the work for a number of full batches of ids, each id with as many events as
+// in the recording. The line is that through one batch and through several: a single
+// id is a batch too, and a line from it would make batches too cheap.
 func at(ids float64, sizes []work) work {
-	small, large := sizes[0], sizes[1]
-	return combine(small, large, (ids-small.IDs)/(large.IDs-small.IDs))
+	one, several := sizes[1], sizes[2]
+	return combine(one, several, (ids-one.IDs)/(several.IDs-one.IDs))
 }
 
 // combine is a and, of what b has more, the share.
