@@ -109,7 +109,14 @@ func (e *edge) deletion(c *call) error {
 
 // cancel revokes one deletion.
 func (e *edge) cancel(c *call) error {
-	if err := e.Service.Cancel(c.r.Context(), c.project.ID, c.task, c.by()); err != nil {
+	r, err := e.Service.Get(c.r.Context(), c.project.ID, c.task)
+	if err != nil {
+		return err
+	}
+	if r.Type != dsr.Deletion {
+		return kind.Say(kind.NotFound, "There is no deletion of that id in this project.")
+	}
+	if _, err := e.Service.Cancel(c.r.Context(), c.project.ID, c.task, c.by()); err != nil {
 		return err
 	}
 	c.w.WriteHeader(http.StatusNoContent)

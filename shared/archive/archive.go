@@ -11,6 +11,7 @@ package archive
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"lethe/shared/kind"
@@ -62,10 +63,22 @@ type File struct {
 }
 
 // Key names the export file of a work in the bucket.
-func Key(work string) string { return "exports/" + work + ".zip" }
+func Key(work string) string { return Prefix + work + ".zip" }
+
+// Task is the task of an archive's key.
+func Task(key string) string {
+	task, _, _ := strings.Cut(strings.TrimPrefix(key, Prefix), "/")
+	return task
+}
+
+// What lies in a bucket below these prefixes is of exports.
+const (
+	Prefix         = "exports/"  // archives
+	SegmentsPrefix = "segments/" // what has been read for archives under way
+)
 
 // SegmentPrefix begins the key of every segment of a work and of nothing else.
-func SegmentPrefix(work string) string { return "segments/" + work + "/" }
+func SegmentPrefix(work string) string { return SegmentsPrefix + work + "/" }
 
 // Work names one try at a task's archive: its segments are its own, so that what a
 // try leaves behind, or still writes, never gets into another's archive.

@@ -36,7 +36,7 @@ func (s *Service) Begin(ctx context.Context, step Step) (Step, error) {
 	}
 	if !r.Begun() {
 		r.Limit, r.Reason = s.limit(r), ""
-		if r, err = s.move(ctx, r, version, Started, program, "begin"); err != nil {
+		if r, err = s.move(ctx, r, version, Started, program, "begin", knownEntry(ledgerName(r))); err != nil {
 			return step, err
 		}
 	}

@@ -9,38 +9,39 @@ import (
 	"lethe/shared/table"
 )
 
-// Cancel revokes a deletion that has not begun. A revoked one is no error. Kinds:
-// NotFound; NotAllowed once it is STARTED or has ended, also when it was run again
-// after it had begun.
-func (s *Service) Cancel(ctx context.Context, project, task string, by By) error {
+// Cancel revokes a deletion that has not begun, or an export that is held, and
+// returns it as it is then. A revoked one is no error. Kinds: NotFound; NotAllowed
+// for a deletion once it is STARTED or has ended, also when it was run again after
+// it had begun, and for an export that is not held.
+func (s *Service) Cancel(ctx context.Context, project, task string, by By) (Request, error) {
 	for range 10 {
 		r, version, err := s.find(ctx, project, task)
 		switch {
 		case err != nil:
-			return err
-		case r.Type != Deletion:
-			return kind.Say(kind.NotFound, "There is no deletion of that id in this project.")
+			return r, err
 		case r.Status == Revoked:
-			return nil
+			return r, nil
 		case !r.Status.Open():
-			return kind.Say(kind.NotAllowed, "This deletion has ended; it can no longer be cancelled.")
+			return r, kind.Say(kind.NotAllowed, "This "+string(r.Type)+" has ended; it can no longer be cancelled.")
+		case r.Type == Export && r.Hold == "":
+			return r, kind.Say(kind.NotAllowed, "An export can be cancelled only while it is held for a confirmation. Nobody has to fetch its file.")
 		case r.Status == Started || r.Begun():
-			return kind.Say(kind.NotAllowed, "This deletion has begun to erase; it can no longer be cancelled.")
+			return r, kind.Say(kind.NotAllowed, "This deletion has begun to erase; it can no longer be cancelled.")
 		}
-		r.Finished, r.Hold = s.now(), ""
+		r.Finished, r.Hold, r.Reason = s.now(), "", ""
 		r, err = s.move(ctx, r, version, Revoked, by, "cancel")
 		if kind.Of(err) == kind.Conflict {
 			continue
 		}
 		if err != nil {
-			return err
+			return r, err
 		}
 		if err := s.Workflow.Stop(ctx, string(r.Type), executionName(r), "cancelled"); err != nil {
-			s.Log.WarnContext(ctx, "the execution of a cancelled deletion was not stopped; it will find nothing to do", "task", task, "error", err)
+			s.Log.WarnContext(ctx, "the execution of a cancelled request was not stopped; it will find nothing to do", "task", task, "error", err)
 		}
-		return nil
+		return r, nil
 	}
-	return kind.E(kind.Unavailable, "cancel: the request kept changing")
+	return Request{}, kind.E(kind.Unavailable, "cancel: the request kept changing")
 }
 
 // CancelSet revokes the open deletions of the project that are of exactly these
@@ -67,7 +68,7 @@ func (s *Service) CancelSet(ctx context.Context, project string, raw []string, b
 			return nil
 		}
 		found = true
-		err = s.Cancel(ctx, project, r.Task, by)
+		_, err = s.Cancel(ctx, project, r.Task, by)
 		if kind.Of(err) == kind.NotAllowed {
 			refused, err = err, nil
 		}

@@ -148,6 +148,8 @@ type certificate struct {
 	// the deployment was not told how long backups are kept.
 	BackupsUntil      *time.Time `json:"backups_until"`
 	WithdrawnArchives []string   `json:"withdrawn_archives"`
+	// Earlier is the certificate that the same deletion had before it was run again.
+	Earlier json.RawMessage `json:"earlier,omitempty"`
 	// SHA256 is that of this JSON, as it stands, with "" in this field.
 	SHA256 string `json:"sha256"`
 }
@@ -209,6 +211,9 @@ func (s *Service) certify(ctx context.Context, r Request, withdrawn []string) er
 	if err != nil {
 		return err
 	}
+	if c.Earlier, err = s.earlier(ctx, r); err != nil {
+		return err
+	}
 	unsigned, err := json.MarshalIndent(c, "", "  ")
 	if err != nil {
 		return kind.E(kind.Internal, "encode a certificate")
@@ -220,6 +225,27 @@ func (s *Service) certify(ctx context.Context, r Request, withdrawn []string) er
 		return kind.E(kind.Internal, "encode a certificate")
 	}
 	return kind.Wrap("write the certificate", s.Bucket.Put(ctx, certificateObject(r.Task), bytes.NewReader(signed)))
+}
+
+// earlier reads the certificate that r had before its present run, or nil: one of
+// before a restore tells what was really there, which this run does not find any
+// more.
+func (s *Service) earlier(ctx context.Context, r Request) (json.RawMessage, error) {
+	data, err := readAll(ctx, s.Bucket, certificateObject(r.Task))
+	if kind.Of(err) == kind.NotFound {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var there certificate
+	if json.Unmarshal(data, &there) != nil {
+		return nil, kind.E(kind.Corrupt, "read the earlier certificate")
+	}
+	if there.Completed.Before(r.Timeline[len(r.Timeline)-1].Time) {
+		return data, nil
+	}
+	return there.Earlier, nil // this run wrote it, and is run a second time
 }
 
 func (c cursor) idCounts(cluster, id int) counts {

@@ -19,21 +19,24 @@ import (
 //	project#<id>#idempotency             <SHA-256 of the key>
 //	project#<id>#subject-request         <subject_request_id>
 //	project#<id>                         outstanding | rate
+//	ledger                               <13-digit ms of the cutoff>-<task>      entries of the ledger that these records know of
 //
 // and in the index, for requests that are open: open / <13-digit ms>#<task>.
 
-func requestKey(task string) table.Key { return table.Key{PK: "request#" + task, SK: "request"} }
+const requestPartition = "request#"
+
+func requestKey(task string) table.Key { return table.Key{PK: requestPartition + task, SK: "request"} }
 
 func idsKey(task string, page int) table.Key {
-	return table.Key{PK: "request#" + task, SK: fmt.Sprintf("ids#%04d", page)}
+	return table.Key{PK: requestPartition + task, SK: fmt.Sprintf("ids#%04d", page)}
 }
 
 func batchKey(r Request, n int) table.Key {
-	return table.Key{PK: "request#" + r.Task, SK: fmt.Sprintf("batch#%04d#%04d", r.Plan, n)}
+	return table.Key{PK: requestPartition + r.Task, SK: fmt.Sprintf("batch#%04d#%04d", r.Plan, n)}
 }
 
 func cursorKey(r Request, n int) table.Key {
-	return table.Key{PK: "request#" + r.Task, SK: fmt.Sprintf("%s%04d#%04d", cursorPrefix, r.Plan, n)}
+	return table.Key{PK: requestPartition + r.Task, SK: fmt.Sprintf("%s%04d#%04d", cursorPrefix, r.Plan, n)}
 }
 
 const (
@@ -42,7 +45,7 @@ const (
 )
 
 func packKey(r Request) table.Key {
-	return table.Key{PK: "request#" + r.Task, SK: fmt.Sprintf("%s%04d", packPrefix, r.Plan)}
+	return table.Key{PK: requestPartition + r.Task, SK: fmt.Sprintf("%s%04d", packPrefix, r.Plan)}
 }
 
 func listKeys(r Request) []table.Key {
@@ -93,9 +96,11 @@ const (
 
 func certificateObject(task string) string { return certificatePrefix + task + ".json" }
 
-func ledgerObject(r Request) string {
-	return ledgerPrefix + moment(r.Limit) + "-" + r.Task + ".json"
-}
+func ledgerObject(r Request) string { return ledgerPrefix + ledgerName(r) + ".json" }
+
+func ledgerName(r Request) string { return moment(r.Limit) + "-" + r.Task }
+
+const ledgerPartition = "ledger"
 
 func executionName(r Request) string { return r.Task + "-" + strconv.Itoa(r.Attempt) }
 

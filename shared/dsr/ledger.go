@@ -6,10 +6,13 @@ import (
 	"encoding/json"
 	"io"
 	"path"
+	"strconv"
+	"strings"
 	"time"
 
 	"lethe/shared/blob"
 	"lethe/shared/kind"
+	"lethe/shared/table"
 )
 
 // A ledgerEntry is one erasure in the ledger, which a restore of an older backup
@@ -21,15 +24,34 @@ type ledgerEntry struct {
 	Disclosure Disclosure `json:"disclosure"`
 	Cutoff     time.Time  `json:"cutoff"`
 	Marks      []string   `json:"marks"`
+	// Seal tells an entry of this deployment from one of another, or a damaged one:
+	// kind.Keyring.Seal of the entry without it.
+	Seal string `json:"seal,omitempty"`
+}
+
+// sealed is what the seal of an entry is made of.
+func (e ledgerEntry) sealed() ([]byte, error) {
+	e.Seal = ""
+	data, err := json.Marshal(e)
+	if err != nil {
+		return nil, kind.E(kind.Internal, "encode the ledger")
+	}
+	return data, nil
 }
 
 // writeLedger puts r's entry into the bucket, and into the second place if there
-// is one, before anything is erased. The same entry again changes nothing.
+// is one, before anything is erased. Run again it writes the same over it, but for
+// the version of the key, should that have been renewed in between.
 func (s *Service) writeLedger(ctx context.Context, r Request, ids []kind.Subject) error {
 	entry := ledgerEntry{Version: 1, Task: r.Task, Project: r.Project, Disclosure: r.Disclosure, Cutoff: r.Limit}
 	for _, id := range ids {
 		entry.Marks = append(entry.Marks, s.Keys.Mark(r.Project, id))
 	}
+	unsealed, err := entry.sealed()
+	if err != nil {
+		return err
+	}
+	entry.Seal = s.Keys.Seal(ledgerPrefix, unsealed)
 	data, err := json.Marshal(entry)
 	if err != nil {
 		return kind.E(kind.Internal, "encode the ledger")
@@ -45,20 +67,32 @@ func (s *Service) writeLedger(ctx context.Context, r Request, ids []kind.Subject
 
 // Adopt takes over what another bucket of the same deployment knows and this one
 // does not: its part of the ledger, and certificates.
+//
+// An entry that is damaged, of another deployment or under a key that is not among
+// the keys is kind.Corrupt, and nothing of it is taken over.
 func (s *Service) Adopt(ctx context.Context, from blob.Bucket) error {
-	for _, prefix := range []string{ledgerPrefix, certificatePrefix} {
-		if err := adopt(ctx, s.Bucket, from, prefix); err != nil {
-			return err
-		}
+	if err := s.adoptLedger(ctx, s.Bucket, from); err != nil {
+		return err
 	}
-	return nil
+	return adopt(ctx, s.Bucket, from, certificatePrefix, func(string) error { return nil })
 }
 
-// adopt copies files below prefix that one bucket has and another has not. None of
-// them ever changes, so what has the same name is the same.
-func adopt(ctx context.Context, into, from blob.Bucket, prefix string) error {
+// adoptLedger copies the entries that one bucket has and another has not.
+func (s *Service) adoptLedger(ctx context.Context, into, from blob.Bucket) error {
+	return adopt(ctx, into, from, ledgerPrefix, func(key string) error {
+		_, err := s.readEntry(ctx, from, key)
+		return err
+	})
+}
+
+// adopt copies files below prefix that one bucket has, another has not, and check
+// lets pass. Of two of one name either is as good.
+func adopt(ctx context.Context, into, from blob.Bucket, prefix string, check func(key string) error) error {
 	return kind.Wrap("take over the ledger", blob.Each(ctx, from, prefix, func(f blob.Info) error {
 		if _, err := into.Head(ctx, f.Key); kind.Of(err) != kind.NotFound {
+			return err
+		}
+		if err := check(f.Key); err != nil {
 			return err
 		}
 		r, err := from.Get(ctx, f.Key, 0, -1)
@@ -70,9 +104,60 @@ func adopt(ctx context.Context, into, from blob.Bucket, prefix string) error {
 	}))
 }
 
+// Behind reports whether the ledger or its copy tells of an erasure that the
+// records do not know of: then they were put back from an older state, and nobody
+// may be answered from them before Restore has ended well. An entry that they do
+// not know of and that cannot be read is kind.Corrupt, as is one of another
+// deployment.
+func (s *Service) Behind(ctx context.Context) (bool, error) {
+	known := map[string]bool{}
+	err := s.eachItem(ctx, ledgerPartition, "", func(item table.Item) error {
+		known[item.SK] = true
+		return nil
+	})
+	if err != nil {
+		return false, err
+	}
+	behind := false
+	for _, bucket := range []blob.Bucket{s.Bucket, s.LedgerCopy} {
+		if bucket == nil {
+			continue
+		}
+		err := blob.Each(ctx, bucket, ledgerPrefix, func(f blob.Info) error {
+			if known[entryName(f.Key)] {
+				return nil
+			}
+			behind = true
+			_, err := s.readEntry(ctx, bucket, f.Key)
+			return err
+		})
+		if err != nil {
+			return false, kind.Wrap("compare the records with the ledger", err)
+		}
+	}
+	return behind, nil
+}
+
+// know tells the records of entries of the ledger.
+func (s *Service) know(ctx context.Context, entries []string) error {
+	ops := make([]table.Op, len(entries))
+	for i, name := range entries {
+		ops[i] = knownEntry(name)
+	}
+	return kind.Wrap("tell the records of the ledger", s.Control.WriteMany(ctx, ops))
+}
+
+// knownEntry writes what Behind compares the ledger with.
+func knownEntry(name string) table.Op {
+	return table.Put(table.Item{Key: table.Key{PK: ledgerPartition, SK: name}, Data: []byte("{}")}, table.Cond{})
+}
+
+// entryName is the name of an entry without its place.
+func entryName(key string) string { return strings.TrimSuffix(path.Base(key), ".json") }
+
 // A ledger is what a restore has to know of all entries.
 type ledger struct {
-	entries int
+	entries []string                    // their names
 	marks   map[string]map[string]grave // by project and mark
 	tasks   map[string]time.Time        // the cutoff of each task
 }
@@ -98,11 +183,11 @@ func (l ledger) find(project string, marks []string) (latest grave, found bool) 
 func (s *Service) readLedger(ctx context.Context) (ledger, error) {
 	l := ledger{marks: map[string]map[string]grave{}, tasks: map[string]time.Time{}}
 	err := blob.Each(ctx, s.Bucket, ledgerPrefix, func(f blob.Info) error {
-		e, err := s.readEntry(ctx, f.Key)
+		e, err := s.readEntry(ctx, s.Bucket, f.Key)
 		if err != nil {
 			return err
 		}
-		l.entries++
+		l.entries = append(l.entries, entryName(f.Key))
 		l.tasks[e.Task] = e.Cutoff
 		if l.marks[e.Project] == nil {
 			l.marks[e.Project] = map[string]grave{}
@@ -117,22 +202,38 @@ func (s *Service) readLedger(ctx context.Context) (ledger, error) {
 	return l, kind.Wrap("read the ledger", err)
 }
 
-func (s *Service) readEntry(ctx context.Context, key string) (e ledgerEntry, err error) {
-	r, err := s.Bucket.Get(ctx, key, 0, -1)
-	if err != nil {
-		return e, err
-	}
-	defer r.Close()
-	data, err := io.ReadAll(r)
+// readEntry reads an entry of this deployment.
+func (s *Service) readEntry(ctx context.Context, from blob.Bucket, key string) (e ledgerEntry, err error) {
+	data, err := readAll(ctx, from, key)
 	if err != nil {
 		return e, err
 	}
 	// The name is made of a time and a task, so it may be shown.
-	if json.Unmarshal(data, &e) != nil || e.Task == "" || e.Project == "" || e.Cutoff.IsZero() {
+	if json.Unmarshal(data, &e) != nil || e.Task == "" || e.Project == "" || e.Cutoff.IsZero() || e.Version == 1 && e.Seal == "" {
 		return e, kind.Say(kind.Corrupt, "The entry "+path.Base(key)+" of the ledger is damaged: put it back from another copy of the ledger. Without it, people who were erased would come back.")
 	}
 	if e.Version != 1 || e.Disclosure != Data {
 		return e, kind.Say(kind.Invalid, "The entry "+path.Base(key)+" of the ledger was written by a newer version of Lethe: run that version or a newer one.")
 	}
-	return e, nil
+	for _, name := range append(e.Marks, e.Seal) {
+		if !s.Keys.Has(name) {
+			version, _, _ := strings.Cut(name, ".")
+			return e, kind.Say(kind.Corrupt, "The entry "+path.Base(key)+" of the ledger is under version "+strconv.Quote(version)+" of the suppression key, which is not among the keys: put keys/suppression back with every version, or on AWS name every version in KeyVersions and -key-versions. Without it, people who were erased would come back. If no such version ever was, the ledger is of another deployment.")
+		}
+	}
+	data, err = e.sealed()
+	if err == nil && !s.Keys.Sealed(ledgerPrefix, data, e.Seal) {
+		err = kind.Say(kind.Corrupt, "The entry "+path.Base(key)+" of the ledger is damaged, or of another deployment, whose suppression keys are others: name the copy of this deployment's ledger.")
+	}
+	return e, err
+}
+
+// readAll reads a small file whole.
+func readAll(ctx context.Context, from blob.Bucket, key string) ([]byte, error) {
+	r, err := from.Get(ctx, key, 0, -1)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	return io.ReadAll(r)
 }

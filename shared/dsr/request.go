@@ -35,7 +35,7 @@ const (
 // A Status is where a request stands, in the words of the wire.
 //
 //	PENDING → STAGING → STARTED → SUCCESS
-//	any of the first three → FAILURE; PENDING or STAGING → REVOKED
+//	any of the first three → FAILURE; a deletion's PENDING or STAGING, or what is held → REVOKED
 //	FAILURE → PENDING or STARTED when it is run again
 //	any open one → STAGING, held, when a backup was restored; → PENDING or STARTED when it is confirmed
 type Status string

@@ -4,7 +4,10 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 
+	"lethe/shared/archive"
+	"lethe/shared/blob"
 	"lethe/shared/kind"
 	"lethe/shared/table"
 )
@@ -23,43 +26,55 @@ type Restoration struct {
 	Erasures int   // entries of the ledger that were replayed
 	Erased   Tally // what had come back and was erased again, and of how many subjects
 	Archives int   // export files that were taken back
+	Unknown  int   // export files of no request of the records, which were removed
 	Held     int   // requests that wait for a confirmation
 }
 
 // heldSentence is why a request waits after a restore.
-const heldSentence = "Held since a backup was restored: what was done about it after the backup is not known here. Confirm it to let it go on, or cancel it."
+func heldSentence(r Request) string {
+	const why = "Held since a backup was restored: what was done about it after the backup is not known here. "
+	if r.Begun() {
+		return why + "It had begun to erase, so it cannot be cancelled: confirm it to let it go on."
+	}
+	return why + "Confirm it to let it go on, or cancel it."
+}
 
 // Restore brings records that were put back from a backup up to what the ledger
 // knows, before anybody is answered from them: it holds every open request until
-// Confirm, stops its execution, keeps late data of everyone in the ledger out,
-// finds them among all subjects by their marks, erases what had come back, looks
-// again, takes back archives that hold it, and wipes it. Nothing else may be at
-// work on the deployment.
+// Confirm or Cancel, stops its execution, keeps late data of everyone in the ledger
+// out, finds them among all subjects by their marks, erases what had come back,
+// looks again, takes back archives that hold it, removes files that the records do
+// not account for, and wipes what was erased. Nothing else may be at work on the
+// deployment. Last it tells the records of the ledger, so that Behind is false.
 //
 // The ledger is that in the bucket; Adopt adds to it. When Restore returns an
 // error it has done a part; running it again does the rest. A part of the ledger
-// that cannot be read is kind.Corrupt, and then nothing was erased.
+// that cannot be read is kind.Corrupt, and then nothing was held or erased.
 func (s *Service) Restore(ctx context.Context) (Restoration, error) {
 	var done Restoration
 	var err error
 	if s.LedgerCopy != nil {
 		// Either may know of erasures that the other does not.
-		if err := adopt(ctx, s.Bucket, s.LedgerCopy, ledgerPrefix); err != nil {
+		if err := s.adoptLedger(ctx, s.Bucket, s.LedgerCopy); err != nil {
 			return done, err
 		}
-		if err := adopt(ctx, s.LedgerCopy, s.Bucket, ledgerPrefix); err != nil {
+		if err := s.adoptLedger(ctx, s.LedgerCopy, s.Bucket); err != nil {
 			return done, err
 		}
 	}
+	if _, err := s.readLedger(ctx); err != nil {
+		return done, err
+	}
+	if done.Held, err = s.hold(ctx); err != nil {
+		return done, err
+	}
+	// Read again: until its execution was stopped, a deletion could begin.
 	known, err := s.readLedger(ctx)
 	if err != nil {
 		return done, err
 	}
-	done.Erasures = known.entries
+	done.Erasures = len(known.entries)
 	if err := s.recall(ctx, known); err != nil {
-		return done, err
-	}
-	if done.Held, err = s.hold(ctx); err != nil {
 		return done, err
 	}
 	for project, marks := range known.marks {
@@ -80,12 +95,43 @@ func (s *Service) Restore(ctx context.Context) (Restoration, error) {
 	if done.Archives, err = s.withdrawAgain(ctx, known); err != nil {
 		return done, err
 	}
+	if done.Unknown, err = s.dropUnknown(ctx); err != nil {
+		return done, err
+	}
 	for _, src := range s.Sources {
 		if err := src.Scrub(ctx); err != nil {
 			return done, kind.Wrap("wipe what was erased", err)
 		}
 	}
-	return done, nil
+	return done, s.know(ctx, known.entries)
+}
+
+// Unknown returns the requests of other records, as of a directory that is
+// replaced, that these do not know and that were not answered: what was sent in
+// after the backup was made has to be sent in again. Oldest first.
+func (s *Service) Unknown(ctx context.Context, other table.Table) ([]Request, error) {
+	var unknown []Request
+	there := &Service{Parts: Parts{Control: other}}
+	err := other.Partitions(ctx, func(pk string) error {
+		task, ok := strings.CutPrefix(pk, requestPartition)
+		if !ok {
+			return nil
+		}
+		r, _, err := there.load(ctx, task)
+		if kind.Of(err) == kind.NotFound {
+			return nil
+		}
+		if err != nil || !r.Status.Open() && r.Status != Failure {
+			return err
+		}
+		_, _, err = s.load(ctx, task)
+		if kind.Of(err) == kind.NotFound {
+			unknown, err = append(unknown, r), nil
+		}
+		return err
+	})
+	slices.SortFunc(unknown, func(a, b Request) int { return a.Created.Compare(b.Created) })
+	return unknown, kind.Wrap("look for requests that were sent in after the backup", err)
 }
 
 // recall tells requests that the ledger knows to have begun that they have: from
@@ -103,6 +149,9 @@ func (s *Service) recall(ctx context.Context, known ledger) error {
 			continue
 		}
 		r.Limit = cutoff
+		if r.Hold == HoldRestore {
+			r.Reason = heldSentence(r)
+		}
 		if err := s.swap(ctx, r, version); err != nil {
 			return err
 		}
@@ -115,10 +164,12 @@ func (s *Service) recall(ctx context.Context, known ledger) error {
 func (s *Service) hold(ctx context.Context) (held int, err error) {
 	err = s.eachOpen(ctx, func(r Request) error {
 		held++
-		if r.Hold == "" {
-			if err := s.holdOne(ctx, r.Task); err != nil {
-				return kind.Wrap("hold "+r.Task, err)
-			}
+		err := s.holdOne(ctx, r.Task)
+		if kind.Of(err) == kind.Conflict {
+			err = s.holdOne(ctx, r.Task) // a task moved it last before its execution was stopped
+		}
+		if err != nil {
+			return kind.Wrap("hold "+r.Task, err)
 		}
 		if r.Type == Export {
 			return s.dropAll(ctx, r)
@@ -133,8 +184,9 @@ func (s *Service) holdOne(ctx context.Context, task string) error {
 	if err != nil {
 		return err
 	}
-	// Executions of later attempts may have been started since the backup, and their
-	// names are used up.
+	// Executions of later attempts may have been started since the backup, also of a
+	// request that was held in it, and their names are used up.
+	before := r.Attempt
 	for attempt := r.Attempt; ; attempt++ {
 		next := r
 		next.Attempt = attempt
@@ -152,7 +204,10 @@ func (s *Service) holdOne(ctx context.Context, task string) error {
 			}
 		}
 	}
-	r.Hold, r.Reason = HoldRestore, heldSentence
+	if r.Hold == HoldRestore && r.Attempt == before {
+		return nil
+	}
+	r.Hold, r.Reason = HoldRestore, heldSentence(r)
 	r.Afresh = r.Type == Export
 	_, err = s.move(ctx, r, version, Staging, program, "hold "+string(r.Type))
 	return err
@@ -319,6 +374,9 @@ func (s *Service) withdrawAgain(ctx context.Context, known ledger) (int, error) 
 	archives := 0
 	for task, g := range exports {
 		r, _, err := s.load(ctx, task)
+		if kind.Of(err) == kind.NotFound {
+			continue
+		}
 		if err != nil {
 			return archives, err
 		}
@@ -334,4 +392,29 @@ func (s *Service) withdrawAgain(ctx context.Context, known ledger) (int, error) 
 		}
 	}
 	return archives, nil
+}
+
+// dropUnknown removes every file that exports have read out but for the archives
+// that the records know to be whole and handed out: what exports made after the
+// backup is in no record, so that no later deletion would find it. It returns how
+// many archives that were.
+func (s *Service) dropUnknown(ctx context.Context) (archives int, err error) {
+	err = blob.Each(ctx, s.Bucket, archive.Prefix, func(f blob.Info) error {
+		r, _, err := s.load(ctx, archive.Task(f.Key))
+		if err == nil && r.Type == Export && r.Status == Success && !r.Withdrawn && f.Key == archive.Key(r.work()) {
+			return nil
+		}
+		if err != nil && kind.Of(err) != kind.NotFound {
+			return err
+		}
+		archives++
+		return s.Bucket.Delete(ctx, f.Key)
+	})
+	if err != nil {
+		return archives, kind.Wrap("remove unknown archives", err)
+	}
+	// No export is at work, and one that is run again reads again what is missing.
+	return archives, kind.Wrap("remove segments", blob.Each(ctx, s.Bucket, archive.SegmentsPrefix, func(f blob.Info) error {
+		return s.Bucket.Delete(ctx, f.Key)
+	}))
 }

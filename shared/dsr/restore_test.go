@@ -2,8 +2,10 @@ package dsr_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
-
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -72,6 +74,7 @@ func (w *world) left(id kind.Subject) (n int) {
 type history struct {
 	saved
 	ofAnn, ofCem, bob dsr.Request
+	certified         bool // the certificate of bob is there
 }
 
 func (w *world) live() history {
@@ -88,6 +91,7 @@ func (w *world) live() history {
 	if w.left("ann")+w.left("bob") > 0 {
 		w.t.Fatal("ann and bob should be gone")
 	}
+	h.certified = true
 	return h
 }
 
@@ -116,7 +120,7 @@ func (w *world) afterwards(h history) {
 		w.t.Errorf("a task of a held request answers %s, %v", out.Next, err)
 	}
 	// That of bob had begun in the life that was lost: it cannot be cancelled.
-	if err := w.Cancel(w.ctx, project, h.bob.Task, dsr.By{}); kind.Of(err) != kind.NotAllowed {
+	if _, err := w.Cancel(w.ctx, project, h.bob.Task, dsr.By{}); kind.Of(err) != kind.NotAllowed {
 		w.t.Errorf("cancelling a deletion that had begun: got %v, want %v", err, kind.NotAllowed)
 	}
 	// Bob is back since, which concerns neither the restore nor his old deletion.
@@ -136,13 +140,32 @@ func (w *world) afterwards(h history) {
 	if w.left("bob") != 1 {
 		w.t.Errorf("%d records of the new bob, want 1", w.left("bob"))
 	}
-	var c struct{ Restored dsr.Tally }
-	if err := json.Unmarshal([]byte(read(w.t, w.bucket, "certificates/"+bob.Task+".json")), &c); err != nil || c.Restored.Events != 10 || c.Restored.Subjects != 1 {
+	text := read(w.t, w.bucket, "certificates/"+bob.Task+".json")
+	var c struct {
+		Restored dsr.Tally
+		Earlier  struct{ Sources []struct{ Before dsr.Tally } }
+	}
+	if err := json.Unmarshal([]byte(text), &c); err != nil || c.Restored.Events != 10 || c.Restored.Subjects != 1 {
 		w.t.Errorf("the certificate tells of %+v erased by the restore, want 10 events of one person (%v)", c.Restored, err)
 	}
+	if h.certified && (len(c.Earlier.Sources) != 1 || c.Earlier.Sources[0].Before.Events != 10) {
+		w.t.Errorf("the certificate tells of the one before the restore: %+v, want its 10 events", c.Earlier)
+	}
+	w.checksum(text)
 	w.want(h.ofCem, dsr.Success)
 	if got := w.unzip(h.ofCem); len(got) == 0 {
 		w.t.Error("the export that was confirmed has no archive")
+	}
+}
+
+// checksum checks a certificate as docs/format.md says.
+func (w *world) checksum(text string) {
+	w.t.Helper()
+	field := regexp.MustCompile(`(?m)^  "sha256": "([0-9a-f]{64})"`)
+	found := field.FindStringSubmatch(text)
+	sum := sha256.Sum256([]byte(field.ReplaceAllString(text, `  "sha256": ""`)))
+	if len(found) != 2 || found[1] != hex.EncodeToString(sum[:]) {
+		w.t.Error("the checksum of the certificate is wrong")
 	}
 }
 

@@ -201,6 +201,7 @@ type flow struct {
 	mu         sync.Mutex
 	executions map[string]*execution
 	lost       bool // Start fails and starts nothing
+	stopping   func(name string)
 }
 
 type execution struct {
@@ -235,6 +236,9 @@ func (f *flow) Describe(_ context.Context, _, name string) (dsr.Execution, error
 }
 
 func (f *flow) Stop(_ context.Context, _, name, _ string) error {
+	if f.stopping != nil {
+		f.stopping(name)
+	}
 	if e := f.get(name); e != nil && e.status() == dsr.ExecutionRunning {
 		e.end(dsr.ExecutionAborted)
 	}
