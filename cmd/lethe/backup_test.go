@@ -31,8 +31,13 @@ func lethe(t *testing.T, args ...string) (status int, out, diag string) {
 
 // restored is what lethe restore --json tells.
 type restored struct {
-	Known    *time.Time `json:"erasures_known_until"`
-	Erasures int        `json:"erasures"`
+	Gaps []struct{ From, Until time.Time } `json:"erasures_unknown"`
+	Lost []struct {
+		Task string `json:"task_id"`
+		Type string `json:"type"`
+	} `json:"requests_lost"`
+	Unknown  int `json:"archives_removed"`
+	Erasures int `json:"erasures"`
 	Erased   struct{ Events, Profiles, Subjects int }
 	Archives int    `json:"archives_taken_back"`
 	Held     int    `json:"requests_held"`
@@ -89,7 +94,7 @@ func TestBackupAndRestore(t *testing.T) {
 	p.kill(t)
 
 	got := restore(t, backup, "--data", data)
-	if got.Erasures != 1 || got.Erased.Subjects != 1 || got.Erased.Events != 1 || got.Archives != 1 || got.Held != 1 || got.Ended != 1 || got.Known != nil {
+	if got.Erasures != 1 || got.Erased.Subjects != 1 || got.Erased.Events != 1 || got.Archives != 1 || got.Held != 1 || got.Ended != 1 || len(got.Gaps) > 0 || got.Lost == nil || len(got.Lost) > 0 {
 		t.Errorf("restore tells %+v", got)
 	}
 	if found := holding(t, data, "mark-of-the-forgotten", "mark-of-after"); len(found) > 0 {
@@ -146,15 +151,43 @@ func TestRestoreInPlace(t *testing.T) {
 		}
 	}
 	refused("lethe restore")
-	if err := os.WriteFile(filepath.Join(snapshot, "restore-unfinished"), nil, 0o600); err != nil {
+	// Nor in the directory that has the ledger, with the old records in it.
+	if err := os.CopyFS(filepath.Join(dir, "mixed"), os.DirFS(data)); err != nil {
+		t.Fatal(err)
+	}
+	mixed := filepath.Join(dir, "mixed")
+	for _, name := range []string{"lethe.db", "lethe.db-wal"} {
+		text, err := os.ReadFile(filepath.Join(snapshot, name))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(mixed, name), text, 0o600)
+		}
+		if err != nil && (name == "lethe.db" || !os.IsNotExist(err)) {
+			t.Fatal(err)
+		}
+	}
+	if status, _, diag := lethe(t, "serve", "--demo", "--json", "--listen", "127.0.0.1:0", "--data", mixed); status != 3 || !strings.Contains(diag, "lethe restore") {
+		t.Errorf("serve of old records beside the ledger: status %d %q", status, diag)
+	}
+	if got := restore(t, "--data", mixed); got.Erased.Subjects != 1 {
+		t.Errorf("restore of them tells %+v", got)
+	}
+	if found := holding(t, mixed, "mark-of-the-forgotten"); len(found) > 0 {
+		t.Errorf("still there: %s", strings.Join(found, ", "))
+	}
+	startDemo(t, mixed).stop(t, syscall.SIGTERM)
+	// The records are current now, and nothing more is to be found without a copy.
+	if status, _, diag := lethe(t, "restore", "--data", mixed); status != 2 || !strings.Contains(diag, "--ledger-copy") {
+		t.Errorf("restore of current records without a copy: status %d %q", status, diag)
+	}
+	if err := os.WriteFile(filepath.Join(snapshot, "restore-unfinished"), []byte("with a copy of the ledger\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	refused("was cut off")
+	if status, _, diag := lethe(t, "restore", "--data", snapshot); status != 2 || !strings.Contains(diag, "name it again") {
+		t.Errorf("restore without the copy that it had: status %d %q", status, diag)
+	}
 	if status, _, diag := lethe(t, "backup", "--data", snapshot, filepath.Join(dir, "b")); status != 3 || !strings.Contains(diag, "was cut off") {
 		t.Errorf("backup of it: status %d %q", status, diag)
-	}
-	if status, _, diag := lethe(t, "restore", "--data", snapshot); status != 2 || !strings.Contains(diag, "--ledger-copy") {
-		t.Errorf("restore without the copy: status %d %q", status, diag)
 	}
 	if got := restore(t, "--data", snapshot, "--ledger-copy", copied); got.Erased.Subjects != 1 || got.Replaced != "" {
 		t.Errorf("restore tells %+v", got)
@@ -174,9 +207,20 @@ func TestRestoreSaysWhatIsNotKnown(t *testing.T) {
 	if status, _, diag := lethe(t, "backup", "--data", data, backup); status != 0 {
 		t.Fatalf("backup with no server: %d %s", status, diag)
 	}
-	status, out, diag := lethe(t, "restore", backup, "--data", filepath.Join(dir, "elsewhere"))
-	if status != 0 || !strings.Contains(out, "NOT KNOWN") || !strings.Contains(out, "lethe_gdpr_") {
+	elsewhere := filepath.Join(dir, "elsewhere")
+	status, out, diag := lethe(t, "restore", backup, "--data", elsewhere)
+	if status != 0 || !strings.Contains(out, "NOT KNOWN") || !strings.Contains(out, "lethe_gdpr_") || !strings.Contains(out, "not known here") {
 		t.Errorf("restore: %d\n%s%s", status, out, diag)
+	}
+	// The next restore still says so, until somebody has removed the note.
+	if got := restore(t, backup, "--data", elsewhere); len(got.Gaps) != 1 || !got.Gaps[0].From.Before(got.Gaps[0].Until) {
+		t.Errorf("a second restore tells of the gaps %+v", got.Gaps)
+	}
+	if err := os.Remove(filepath.Join(elsewhere, "erasures-unknown")); err != nil {
+		t.Fatal(err)
+	}
+	if got := restore(t, backup, "--data", elsewhere); got.Gaps == nil || len(got.Gaps) > 0 {
+		t.Errorf("a third restore tells of the gaps %+v", got.Gaps)
 	}
 	for _, c := range []struct {
 		status int
@@ -198,6 +242,50 @@ func TestRestoreSaysWhatIsNotKnown(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(dir, "none")); err == nil {
 		t.Error("a directory was made")
+	}
+}
+
+// What was sent in after the backup is listed, from the directory that is replaced,
+// unless that cannot be read.
+func TestRestoreTellsWhatIsLost(t *testing.T) {
+	dir := t.TempDir()
+	data, backup := filepath.Join(dir, "data"), filepath.Join(dir, "backup")
+	p := startDemo(t, data, "--cancel-window", "1h")
+	p.importEvents(t, visit("somebody", "s1", "mark-of-somebody"))
+	if status, _, diag := lethe(t, "backup", "--data", data, backup); status != 0 {
+		t.Fatalf("backup: %d %s", status, diag)
+	}
+	deletion, export := p.submit(t, deletions, "somebody"), p.submit(t, retrievals, "somebody")
+	p.await(t, retrievals, export, "SUCCESS")
+	p.stop(t, syscall.SIGTERM)
+	got := restore(t, backup, "--data", data)
+	if len(got.Lost) != 1 || got.Lost[0].Task != deletion || got.Lost[0].Type != "deletion" {
+		t.Errorf("restore tells of the lost requests %+v, want the deletion", got.Lost)
+	}
+	if err := os.WriteFile(filepath.Join(data, "lethe.db"), []byte("no database any more"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := restore(t, backup, "--data", data); got.Lost != nil {
+		t.Errorf("with the old records damaged, restore tells of the lost requests %+v", got.Lost)
+	}
+}
+
+// A ledger copy of another deployment is neither used nor written to.
+func TestLedgerCopyOfAnother(t *testing.T) {
+	dir := t.TempDir()
+	data, other, copied := filepath.Join(dir, "data"), filepath.Join(dir, "other"), filepath.Join(dir, "copy")
+	p := startDemo(t, other, "--cancel-window", "0", "--ledger-copy", copied)
+	p.importEvents(t, visit("forgotten", "f1", "mark-of-the-forgotten"))
+	p.await(t, deletions, p.submit(t, deletions, "forgotten"), "SUCCESS")
+	p.stop(t, syscall.SIGTERM)
+	startDemo(t, data).stop(t, syscall.SIGTERM)
+	for _, args := range [][]string{
+		{"serve", "--demo", "--json", "--listen", "127.0.0.1:0", "--data", data, "--ledger-copy", copied},
+		{"restore", "--data", data, "--ledger-copy", copied},
+	} {
+		if status, _, diag := lethe(t, args...); status != 8 || !strings.Contains(diag, "another deployment") {
+			t.Errorf("%s: status %d %q, want 8", args[0], status, diag)
+		}
 	}
 }
 

@@ -14,26 +14,39 @@ import (
 	"github.com/spf13/cobra"
 
 	"lethe/shared/account"
-	"lethe/shared/blob"
 	"lethe/shared/dsr"
 	"lethe/shared/events"
 	"lethe/shared/kind"
 	"lethe/shared/local"
+	"lethe/shared/table"
 )
 
 // A restoration is what the command is told and what it tells.
 type restoration struct {
 	data, ledgerCopy string
 
-	Made     *time.Time `json:"backup_made,omitempty"`
-	Known    *time.Time `json:"erasures_known_until"` // null is until now
-	Erasures int        `json:"erasures"`
-	Erased   dsr.Tally  `json:"erased_again"`
-	Archives int        `json:"archives_taken_back"`
-	Held     int        `json:"requests_held"`
-	Ended    int        `json:"tokens_ended"`
-	Token    string     `json:"gdpr_token"`
-	Replaced string     `json:"replaced,omitempty"` // where the old directory is now
+	Made     *time.Time  `json:"backup_made,omitempty"`
+	Gaps     []local.Gap `json:"erasures_unknown"` // when nobody knows who was erased
+	Erasures int         `json:"erasures"`
+	Erased   dsr.Tally   `json:"erased_again"`
+	Archives int         `json:"archives_taken_back"`
+	Unknown  int         `json:"archives_removed"` // of requests that are not known
+	Held     int         `json:"requests_held"`
+	// Lost is the open requests of the replaced directory that the backup does not
+	// know; null where nobody can say.
+	Lost     []lost `json:"requests_lost"`
+	Ended    int    `json:"tokens_ended"`
+	Token    string `json:"gdpr_token"`
+	Replaced string `json:"replaced,omitempty"` // where the old directory is now
+}
+
+// lost is a request that has to be sent in again.
+type lost struct {
+	Task    string    `json:"task_id"`
+	Project string    `json:"project"`
+	Type    dsr.Type  `json:"type"`
+	Created time.Time `json:"date_requested"`
+	Due     time.Time `json:"due"`
 }
 
 func restoreCommand() *cobra.Command {
@@ -99,10 +112,14 @@ func (r *restoration) from(ctx context.Context, backup string, log *slog.Logger)
 	defer func() { err = errors.Join(err, staged.Close()) }()
 	made := staged.Backup.Made
 	r.Made = &made
+	var gap []local.Gap
 	if staged.Before == nil && r.ledgerCopy == "" {
-		r.Known = &made
+		gap = []local.Gap{{From: made, Until: time.Now().UTC().Truncate(time.Millisecond)}}
 	}
-	if err := r.catchUp(ctx, staged.Dir, staged.Before, log, nil); err != nil {
+	if r.Gaps, err = staged.KeepGaps(gap...); err != nil {
+		return err
+	}
+	if err := r.catchUp(ctx, staged.Dir, staged, log); err != nil {
 		return err
 	}
 	r.Replaced, err = staged.Replace(time.Now())
@@ -114,32 +131,33 @@ func (r *restoration) inPlace(ctx context.Context, log *slog.Logger) error {
 	if !local.Holds(r.data) {
 		return failure{statusRefused, "The directory that --data names is no data directory of Lethe: name the one that was put back, or a backup to restore."}
 	}
-	if r.ledgerCopy == "" {
-		return failure{statusUsage, "Without a backup to restore, name the second place of the ledger with --ledger-copy: the ledger in the directory itself knows nothing of what was erased since it was current."}
+	var err error
+	if r.Gaps, err = local.Gaps(r.data); err != nil {
+		return err
 	}
-	return r.catchUp(ctx, r.data, nil, log, (*local.Platform).BeginInPlace)
+	return r.catchUp(ctx, r.data, nil, log)
 }
 
-// catchUp brings the directory up to what the ledger knows.
-func (r *restoration) catchUp(ctx context.Context, dir string, before blob.Bucket, log *slog.Logger, begin func(*local.Platform) error) (err error) {
+// catchUp brings the directory, staged or in its place, up to what the ledger
+// knows.
+func (r *restoration) catchUp(ctx context.Context, dir string, staged *local.Staged, log *slog.Logger) (err error) {
 	p, err := local.Open(local.Config{Data: dir, LedgerCopy: r.ledgerCopy, Clock: time.Now, Log: log})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
-	if begin != nil {
-		if err := begin(p); err != nil {
-			return err
-		}
-	}
 	accounts := account.New(p.Control, p.Clock)
 	store := events.New(p.Subjects, p.Keys, p.Clock, events.Log(log))
 	service, err := p.Service(accounts, dsr.Settings{}, store)
 	if err != nil {
 		return err
 	}
-	if before != nil {
-		if err := service.Adopt(ctx, before); err != nil {
+	if staged == nil {
+		if err := r.begin(ctx, p, service); err != nil {
+			return err
+		}
+	} else if staged.Before != nil {
+		if err := service.Adopt(ctx, staged.Before); err != nil {
 			return err
 		}
 	}
@@ -147,12 +165,52 @@ func (r *restoration) catchUp(ctx context.Context, dir string, before blob.Bucke
 	if err != nil {
 		return err
 	}
-	r.Erasures, r.Erased, r.Archives, r.Held = done.Erasures, done.Erased, done.Archives, done.Held
+	r.Erasures, r.Erased, r.Archives, r.Unknown, r.Held = done.Erasures, done.Erased, done.Archives, done.Unknown, done.Held
+	if staged != nil {
+		if err := r.compare(ctx, staged, service); err != nil {
+			return err
+		}
+	}
 	if r.Ended, err = accounts.EndTokens(ctx, func(token string) error { return r.keep(dir, token) }); err != nil {
 		return err
 	}
-	if begin != nil {
+	if staged == nil {
 		return p.EndInPlace()
+	}
+	return nil
+}
+
+// begin marks a directory in its place as being restored, if there is something to
+// restore it by.
+func (r *restoration) begin(ctx context.Context, p *local.Platform, service *dsr.Service) error {
+	behind, err := service.Behind(ctx) // it reads the entries that are new, too
+	if err != nil {
+		return err
+	}
+	unfinished, withCopy := local.Unfinished(r.data)
+	switch {
+	case r.ledgerCopy != "":
+	case withCopy:
+		return failure{statusUsage, "The restore that was cut off had a copy of the ledger: name it again with --ledger-copy."}
+	case !behind && !unfinished:
+		return failure{statusUsage, "Without a backup to restore, name the second place of the ledger with --ledger-copy: the records in the directory know of every erasure that its own ledger knows of, and it knows nothing of what was erased since it was current."}
+	}
+	return p.BeginInPlace()
+}
+
+// compare looks for requests of the old directory that the backup does not know.
+func (r *restoration) compare(ctx context.Context, staged *local.Staged, service *dsr.Service) error {
+	var unknown []dsr.Request
+	readable, err := staged.Records(func(control table.Table) (err error) {
+		unknown, err = service.Unknown(ctx, control)
+		return err
+	})
+	if !readable || err != nil {
+		return err
+	}
+	r.Lost = []lost{}
+	for _, q := range unknown {
+		r.Lost = append(r.Lost, lost{q.Task, q.Project, q.Type, q.Created, q.Due})
 	}
 	return nil
 }
@@ -181,13 +239,15 @@ func (r *restoration) tell(out io.Writer) error {
 	}
 	line("")
 	line("  erasures in the ledger        %d", r.Erasures)
-	if r.Known != nil {
-		line("  NOT KNOWN                     erasures after %s: nothing tells who they were.", r.Known.Format(time.RFC3339))
-		line("                                Delete again whoever was deleted since.")
+	for _, g := range r.Gaps {
+		line("  NOT KNOWN                     erasures from %s to %s: nothing tells who they were.", g.From.Format(time.RFC3339), g.Until.Format(time.RFC3339))
+		line("                                Delete again whoever was deleted then, and remove the file erasures-unknown.")
 	}
 	line("  came back and erased again    %d people: %d events, %d profiles, %d links", r.Erased.Subjects, r.Erased.Events, r.Erased.Profiles, r.Erased.Edges)
 	line("  export files taken back       %d", r.Archives)
+	line("  unknown files removed         %d of exports that ended after the backup; ask for them again", r.Unknown)
 	line("  open requests held            %d; each goes on after POST /api/app/requests/<task>/confirm", r.Held)
+	r.tellLost(line)
 	line("  GDPR tokens ended             %d", r.Ended)
 	line("  new GDPR token of the owner   %s", r.Token)
 	line("                                (shown once)")
@@ -200,18 +260,32 @@ func (r *restoration) tell(out io.Writer) error {
 	return err
 }
 
+func (r *restoration) tellLost(line func(string, ...any)) {
+	switch {
+	case r.Made == nil || r.Lost == nil:
+		line("  requests lost                 those sent in after the backup, if any, are not known here: send them in again")
+	case len(r.Lost) == 0:
+		line("  requests lost                 0")
+	default:
+		line("  requests lost                 %d that were sent in after the backup and were open. Send them in again:", len(r.Lost))
+		for _, q := range r.Lost {
+			line("                                %s of project %s, task %s, received %s, due %s", q.Type, q.Project, q.Task, q.Created.Format(time.RFC3339), q.Due.Format(time.DateOnly))
+		}
+	}
+}
+
 // refuseUnrestored keeps a server from answering out of a directory that was put
 // back and not brought up to the ledger.
-func refuseUnrestored(ctx context.Context, data string, p *local.Platform) error {
-	if local.Unfinished(data) {
+func refuseUnrestored(ctx context.Context, data string, service *dsr.Service) error {
+	if unfinished, _ := local.Unfinished(data); unfinished {
 		return failure{statusRefused, "A restore of this data directory was cut off: run lethe restore again, with the same flags, before the server."}
 	}
-	lags, err := p.LedgerLags(ctx)
+	behind, err := service.Behind(ctx)
 	if err != nil {
 		return failing(err)
 	}
-	if lags {
-		return failure{statusRefused, "The copy of the ledger knows of people who were erased and are back in this data directory, which is older: run lethe restore with the same --data and --ledger-copy before the server."}
+	if behind {
+		return failure{statusRefused, "The ledger knows of people who were erased and are back in this data directory, whose records are older: run lethe restore with the same --data, and --ledger-copy if the server has one, before the server."}
 	}
 	return nil
 }

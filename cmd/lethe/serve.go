@@ -76,9 +76,6 @@ func (s settings) serve(c *cobra.Command) error {
 			log.Error("close the data directory", "error", err)
 		}
 	}()
-	if err := refuseUnrestored(ctx, s.data, p); err != nil {
-		return err
-	}
 	l, err := listen(s.listen)
 	if err != nil {
 		return err
@@ -99,6 +96,9 @@ func (s settings) run(ctx context.Context, c *cobra.Command, p *local.Platform, 
 	service, err := p.Service(accounts, dsr.Settings{CancelWindow: s.period(), BackupLife: time.Duration(s.backupDays) * 24 * time.Hour}, store)
 	if err != nil {
 		return failing(err)
+	}
+	if err := refuseUnrestored(ctx, s.data, service); err != nil {
+		return err
 	}
 	d, err := s.project(ctx, accounts, store)
 	if err != nil {

@@ -69,7 +69,7 @@ func (p *Platform) Backup(ctx context.Context, to string) (Backup, error) {
 	} else if err == nil {
 		return b, kind.Say(kind.Invalid, "There is something at the place for the backup already: name a directory that does not exist yet.")
 	}
-	if Unfinished(p.config.Data) {
+	if unfinished, _ := Unfinished(p.config.Data); unfinished {
 		return b, kind.Say(kind.Invalid, "A restore of this data directory was cut off: run it again before a backup is made.")
 	}
 	w := backupWriter{backup: &b, root: to + partial}

@@ -13,6 +13,7 @@ import (
 
 	"lethe/shared/blob"
 	"lethe/shared/kind"
+	"lethe/shared/table"
 )
 
 // restoring stands behind the name of a data directory that is being put together.
@@ -26,23 +27,35 @@ const replacedName = ".replaced-"
 const unfinishedFile = "restore-unfinished"
 
 // Unfinished reports whether a restore of the directory in its place has begun and
-// not ended: until it has, no server may answer from it.
-func Unfinished(dir string) bool {
-	_, err := os.Stat(filepath.Join(dir, unfinishedFile))
-	return err == nil
+// not ended, and whether it had a copy of the ledger: until it has ended, with that
+// copy, no server may answer from the directory.
+func Unfinished(dir string) (unfinished, withCopy bool) {
+	text, err := os.ReadFile(filepath.Join(dir, unfinishedFile))
+	return !errors.Is(err, fs.ErrNotExist), string(text) == withCopyNote
 }
+
+const withCopyNote = "with a copy of the ledger\n"
 
 // HoldsLedger reports whether a directory has been the copy of a ledger, though one
 // without an entry.
 func HoldsLedger(dir string) bool {
-	_, err := os.Stat(filepath.Join(dir, newFolder))
-	return err == nil
+	// A process that was killed while it opened the directory may have left either.
+	for _, folder := range []string{newFolder, uploadsFolder} {
+		if _, err := os.Stat(filepath.Join(dir, folder)); err == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // BeginInPlace marks the open directory, which was put back by other means than
 // Stage, as being restored; EndInPlace takes the mark away.
 func (p *Platform) BeginInPlace() error {
-	return WriteSecret(filepath.Join(p.config.Data, unfinishedFile), nil)
+	note := ""
+	if p.copy != nil {
+		note = withCopyNote
+	}
+	return WriteSecret(filepath.Join(p.config.Data, unfinishedFile), []byte(note))
 }
 
 // EndInPlace is the end of what BeginInPlace began.
@@ -56,22 +69,31 @@ func (p *Platform) EndInPlace() error {
 	return nil
 }
 
-// LedgerLags reports whether the copy of the ledger knows of an erasure that the
-// ledger does not: then the directory was put back from an older state, and has to
-// be restored before a server answers from it.
-func (p *Platform) LedgerLags(ctx context.Context) (bool, error) {
-	if p.copy == nil {
-		return false, nil
+// A Gap is a time of which nobody knows whom Lethe erased: when a backup was
+// restored, no ledger of that time was there.
+type Gap struct {
+	From  time.Time `json:"from"`
+	Until time.Time `json:"until"`
+}
+
+// gapsFile keeps the gaps of a data directory, for whoever restores it next. A
+// person removes it who has deleted again everyone that was deleted in them.
+const gapsFile = "erasures-unknown"
+
+// Gaps reads the gaps of a data directory.
+func Gaps(dir string) ([]Gap, error) {
+	text, err := os.ReadFile(filepath.Join(dir, gapsFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return []Gap{}, nil
 	}
-	lags := false
-	err := blob.Each(ctx, p.copy, "ledger/", func(f blob.Info) error {
-		_, err := p.Bucket.Head(ctx, f.Key)
-		if kind.Of(err) == kind.NotFound {
-			lags, err = true, nil
-		}
-		return err
-	})
-	return lags, kind.Wrap("compare the ledger with its copy", err)
+	if err != nil {
+		return nil, kind.E(kind.Unavailable, "read the gaps of the ledger")
+	}
+	var gaps []Gap
+	if json.Unmarshal(text, &gaps) != nil {
+		return nil, kind.Say(kind.Corrupt, "The file "+gapsFile+" in the data directory is damaged: put it back from a backup, or remove it once everyone was deleted again who was deleted while no ledger was kept.")
+	}
+	return gaps, nil
 }
 
 // A Staged is a data directory put together from a backup beside the one that it
@@ -276,6 +298,54 @@ func (s *Staged) mergeClock() error {
 		return err
 	}
 	return writeClock(s.Dir, old)
+}
+
+// KeepGaps notes in the new directory the gaps that the backup, the directory of
+// before and now bring, and returns them.
+func (s *Staged) KeepGaps(now ...Gap) ([]Gap, error) {
+	gaps, err := Gaps(s.Dir)
+	if err != nil {
+		return nil, err
+	}
+	if s.before != "" {
+		more, err := Gaps(s.before)
+		if err != nil {
+			return nil, err
+		}
+		now = append(more, now...)
+	}
+	for _, g := range now {
+		if !slices.ContainsFunc(gaps, func(h Gap) bool { return h.From.Equal(g.From) && h.Until.Equal(g.Until) }) {
+			gaps = append(gaps, g)
+		}
+	}
+	if len(gaps) == 0 {
+		return gaps, nil
+	}
+	text, err := json.MarshalIndent(gaps, "", "  ")
+	if err != nil {
+		return nil, kind.E(kind.Internal, "encode the gaps of the ledger", err)
+	}
+	return gaps, WriteSecret(filepath.Join(s.Dir, gapsFile), append(text, '\n'))
+}
+
+// Records calls f with the control table of the directory that is replaced, and
+// reports whether it could be read: it may be what the restore is for.
+func (s *Staged) Records(f func(control table.Table) error) (bool, error) {
+	path := filepath.Join(s.before, databaseFile)
+	if s.before == "" || !Holds(s.before) {
+		return false, nil
+	}
+	db, err := OpenDB(path, time.Now)
+	if err != nil {
+		return false, nil
+	}
+	err = f(db.Table("control"))
+	readable := kind.Of(err) != kind.Corrupt
+	if !readable {
+		err = nil
+	}
+	return readable, errors.Join(err, db.Close())
 }
 
 // Replace puts the new directory into the place of the old one, and returns the

@@ -231,3 +231,26 @@ func TestStageKeepsEveryKey(t *testing.T) {
 		t.Errorf("the keys differ from those of both directories (%v)", err)
 	}
 }
+
+// A process that is killed while it opens the copy of the ledger leaves a directory
+// that is still known as one.
+func TestHoldsLedgerWhateverWasCutOff(t *testing.T) {
+	for _, missing := range []string{"", "+new", "+uploads"} {
+		c := config(t)
+		c.LedgerCopy = filepath.Join(t.TempDir(), "copy")
+		if local.HoldsLedger(c.LedgerCopy) {
+			t.Error("a directory that is not there is taken for a ledger")
+		}
+		if err := open(t, c).Close(); err != nil {
+			t.Fatal(err)
+		}
+		if missing != "" {
+			if err := os.Remove(filepath.Join(c.LedgerCopy, missing)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !local.HoldsLedger(c.LedgerCopy) {
+			t.Errorf("without %q it is no ledger", missing)
+		}
+	}
+}

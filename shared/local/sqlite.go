@@ -217,7 +217,7 @@ func sqliteError(op string, err error) error {
 		cause = system
 	}
 	if k == kind.Corrupt {
-		return &kind.Error{Kind: k, Op: op, Err: cause, Sentence: "The database file is damaged, or none of Lethe's: put back the file of a backup."}
+		return &kind.Error{Kind: k, Op: op, Err: cause, Sentence: "The database file is damaged, or none of Lethe's: put a whole backup back with lethe restore. The file of a backup alone would let people back in who were erased since."}
 	}
 	if cause == nil {
 		return kind.E(k, op)
