@@ -156,7 +156,7 @@ func (s *Service) Extend(ctx context.Context, project, task, reason string, by B
 	}
 	r.Extension = reason
 	r.Due = extended(r.Compliance, r.Created)
-	audit, err := s.Auditor.Record(ctx, Entry{Project: project, Time: s.now(), Actor: by.Actor, From: by.From, Action: "extend", Task: task})
+	audit, err := s.Accounts.Record(ctx, Entry{Project: project, Time: s.now(), Actor: by.Actor, From: by.From, Action: "extend", Task: task})
 	if err != nil {
 		return r, kind.Wrap("audit", err)
 	}

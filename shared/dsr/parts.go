@@ -55,6 +55,13 @@ type Auditor interface {
 	Record(ctx context.Context, e Entry) ([]table.Op, error)
 }
 
+// Accounts is what the domain asks of whoever knows the organisation.
+type Accounts interface {
+	Auditor
+	// Rules reads what holds for a project; kind.NotFound without one.
+	Rules(ctx context.Context, project string) (Rules, error)
+}
+
 // An Entry of the audit trail tells who did what to which request. It never holds
 // an identifier of a data subject.
 type Entry struct {
@@ -72,7 +79,7 @@ type Parts struct {
 	Bucket   blob.Bucket
 	Workflow Workflow
 	Sources  []Source
-	Auditor  Auditor
+	Accounts Accounts
 	Keys     kind.Keyring
 	Clock    Clock
 	Log      *slog.Logger

@@ -177,7 +177,7 @@ func (s *Service) firstRecords(ctx context.Context, r Request, sub Submission, i
 		item.Expires = r.Created.Add(idempotencyLife)
 		ops = append(ops, table.Put(item, table.IfAbsent()))
 	}
-	audit, err := s.Auditor.Record(ctx, Entry{Project: r.Project, Time: r.Created, Actor: sub.By.Actor, From: sub.By.From, Action: "submit " + string(r.Type), Task: r.Task})
+	audit, err := s.Accounts.Record(ctx, Entry{Project: r.Project, Time: r.Created, Actor: sub.By.Actor, From: sub.By.From, Action: "submit " + string(r.Type), Task: r.Task})
 	if err != nil {
 		return nil, kind.Wrap("audit", err)
 	}

@@ -34,6 +34,7 @@ type world struct {
 	source   *source
 	flow     *flow
 	settings dsr.Settings
+	rules    dsr.Rules
 	log      *slog.Logger
 	keys     kind.Keyring
 	twice    bool // every task runs twice with the same input
@@ -48,6 +49,7 @@ func newWorld(t *testing.T) *world {
 	w.source = &source{name: "events", page: 3, now: w.now}
 	w.flow = &flow{executions: map[string]*execution{}}
 	w.log = slog.New(slog.DiscardHandler)
+	w.rules = dsr.Defaults()
 	w.keys = kind.Keyring{{Version: 1, Secret: []byte("a key for tests")}}
 	w.build()
 	return w
@@ -56,7 +58,7 @@ func newWorld(t *testing.T) *world {
 // build makes a Service over the parts, as a process does when it starts.
 func (w *world) build() {
 	w.Service = dsr.New(dsr.Parts{
-		Control: w.control, Bucket: w.bucket, Workflow: w.flow, Sources: []dsr.Source{w.source}, Auditor: auditor{},
+		Control: w.control, Bucket: w.bucket, Workflow: w.flow, Sources: []dsr.Source{w.source}, Accounts: accounts{w.rules},
 		Keys: w.keys, Clock: w.now,
 		Log: w.log, LedgerCopy: w.copy, Settings: w.settings,
 	})
@@ -305,9 +307,11 @@ func (e *execution) turn(out dsr.Step) bool {
 	return !waits
 }
 
-type auditor struct{}
+type accounts struct{ rules dsr.Rules }
 
-func (auditor) Record(_ context.Context, e dsr.Entry) ([]table.Op, error) {
+func (a accounts) Rules(context.Context, string) (dsr.Rules, error) { return a.rules, nil }
+
+func (accounts) Record(_ context.Context, e dsr.Entry) ([]table.Op, error) {
 	data, err := json.Marshal(e)
 	key := table.Key{PK: "audit", SK: fmt.Sprintf("%s %s %s", e.Time.Format(time.RFC3339Nano), e.Action, e.Task)}
 	return []table.Op{table.Put(table.Item{Key: key, Data: data}, table.Cond{})}, err
