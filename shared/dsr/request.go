@@ -76,8 +76,12 @@ type Request struct {
 	Window time.Time `json:"window,omitzero"`
 	// Limit is the snapshot of an export or the cutoff of a deletion, in whole
 	// milliseconds. A deletion that has one has begun and cannot be undone.
-	Limit    time.Time `json:"limit,omitzero"`
-	Batches  int       `json:"batches,omitempty"` // set by Plan
+	Limit time.Time `json:"limit,omitzero"`
+	// Set names who the request was found to concern, and Batches is into how many
+	// parts that was cut. Both are set by Plan, and by a deletion's Begin.
+	Set      string    `json:"set,omitempty"`
+	Batches  int       `json:"batches,omitempty"`
+	Refused  []Refusal `json:"refused,omitempty"` // why it could not be served
 	Planned  Tally     `json:"planned,omitzero"`  // what Plan found: a deletion's preview
 	Before   Tally     `json:"before,omitzero"`   // what was there to erase, or what was exported
 	Finished time.Time `json:"finished,omitzero"`
