@@ -26,7 +26,7 @@ func (e *edge) detail(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.ok(http.StatusOK, detailOf(d))
+	return c.ok(http.StatusOK, e.detailOf(d))
 }
 
 // certificate answers a deletion's certificate, as the file it is.
@@ -65,7 +65,7 @@ func (e *edge) change(do func(ctx context.Context, project, task string, by dsr.
 		if err != nil {
 			return err
 		}
-		return c.ok(http.StatusOK, listedOf(r))
+		return c.ok(http.StatusOK, e.listedOf(r))
 	}
 }
 
@@ -90,5 +90,5 @@ func (e *edge) extend(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.ok(http.StatusOK, listedOf(r))
+	return c.ok(http.StatusOK, e.listedOf(r))
 }

@@ -167,7 +167,7 @@ func (e *edge) list(t dsr.Type) func(*call) error {
 		}
 		results := make([]listed, len(found))
 		for i, r := range found {
-			results[i] = listedOf(r)
+			results[i] = e.listedOf(r)
 		}
 		return c.json(http.StatusOK, struct {
 			Status   string   `json:"status"`

@@ -39,22 +39,26 @@ type listed struct {
 	Type             dsr.Type `json:"type"`
 	SubjectRequestID string   `json:"subject_request_id,omitempty"`
 	DateDue          string   `json:"date_due"`
+	Due              string   `json:"due"`                      // the day, in the organisation's time zone
+	AcknowledgeBy    string   `json:"acknowledge_by,omitempty"` // likewise
+	Overdue          bool     `json:"overdue"`
+	ExtensionReason  string   `json:"extension_reason,omitempty"`
 	DateFinished     string   `json:"date_finished"` // "" until then
 	Reason           string   `json:"reason,omitempty"`
 	Hold             dsr.Hold `json:"hold,omitempty"` // while it waits for a confirmation
 }
 
-func listedOf(r dsr.Request) listed {
+func (e *edge) listedOf(r dsr.Request) listed {
 	return listed{
 		created: createdOf(r), Type: r.Type, SubjectRequestID: r.SubjectRequestID,
-		DateDue: date(r.Due), DateFinished: date(r.Finished), Reason: r.Reason, Hold: r.Hold,
+		DateDue: date(r.Due), Due: r.Day(r.Due), AcknowledgeBy: r.Day(r.AcknowledgeBy), Overdue: r.Overdue(e.Clock()), ExtensionReason: r.Extension,
+		DateFinished: date(r.Finished), Reason: r.Reason, Hold: r.Hold,
 	}
 }
 
 // detail is all there is to tell of one request.
 type detail struct {
 	listed
-	ExtensionReason string    `json:"extension_reason,omitempty"`
 	CancelUntil     string    `json:"cancel_until,omitempty"` // of a deletion
 	Snapshot        string    `json:"snapshot,omitempty"`     // of an export
 	Cutoff          string    `json:"cutoff,omitempty"`       // of a deletion that has begun
@@ -89,9 +93,9 @@ type change struct {
 	Date   string     `json:"date"`
 }
 
-func detailOf(d dsr.Detail) detail {
+func (e *edge) detailOf(d dsr.Detail) detail {
 	out := detail{
-		listed: listedOf(d.Request), ExtensionReason: d.Extension, CancelUntil: date(d.Window),
+		listed: e.listedOf(d.Request), CancelUntil: date(d.Window),
 		Withdrawn: d.Withdrawn, WithdrawnBy: d.WithdrawnBy, ArchiveBytes: d.ArchiveSize, ArchiveManifest: d.Manifest,
 		Findings: make([]finding, len(d.Findings)),
 	}

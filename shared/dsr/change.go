@@ -138,7 +138,8 @@ func (s *Service) Confirm(ctx context.Context, project, task string, by By) (Req
 
 // Extend moves the due date of an open request by the one extension that the law
 // knows, for a reason that the data subject is told. Kinds: NotFound, Invalid
-// without a reason, NotAllowed for a second time or once the request has ended.
+// without a reason, NotAllowed for a second time, past the due date or once the
+// request has ended.
 func (s *Service) Extend(ctx context.Context, project, task, reason string, by By) (Request, error) {
 	r, version, err := s.find(ctx, project, task)
 	const most = 1000
@@ -153,9 +154,11 @@ func (s *Service) Extend(ctx context.Context, project, task, reason string, by B
 		return r, kind.Say(kind.NotAllowed, "This request has ended; its due date no longer matters.")
 	case r.Extension != "":
 		return r, kind.Say(kind.NotAllowed, "This request was extended before; the law allows it once.")
+	case r.Overdue(s.now()):
+		return r, kind.Say(kind.NotAllowed, "This request is overdue, and the person had to be told of an extension before. Answer it as soon as you can.")
 	}
 	r.Extension = reason
-	r.Due = extended(r.Compliance, r.Created)
+	r.Due = extended(r.Compliance, r.Created, location(r.TimeZone))
 	audit, err := s.Accounts.Record(ctx, Entry{Project: project, Time: s.now(), Actor: by.Actor, From: by.From, Action: "extend", Task: task})
 	if err != nil {
 		return r, kind.Wrap("audit", err)

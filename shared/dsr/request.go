@@ -68,8 +68,13 @@ type Request struct {
 	SubjectRequestID string    `json:"subject_request_id,omitempty"`
 	Count            int       `json:"count"` // submitted ids
 	Created          time.Time `json:"created"`
-	Due              time.Time `json:"due"`
-	Extension        string    `json:"extension,omitempty"` // the reason given for the one extension
+	// Due is the last millisecond in which it can be answered in time, and AcknowledgeBy
+	// that in which the person can be told that it has come in, zero where the law does
+	// not ask for that. Both end a day in TimeZone, an IANA name; "" is UTC.
+	Due           time.Time `json:"due"`
+	AcknowledgeBy time.Time `json:"acknowledge_by,omitzero"`
+	TimeZone      string    `json:"time_zone,omitempty"`
+	Extension     string    `json:"extension,omitempty"` // the reason given for the one extension
 
 	Attempt int `json:"attempt"` // of the execution that may work on it, from 1
 	// Window is when a deletion may begin; until then it can be cancelled.

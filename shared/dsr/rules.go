@@ -57,12 +57,12 @@ func Defaults() Rules {
 	}
 }
 
-// zone is the place whose days count; a name that this machine does not know, and
-// that was known when it was settled, counts as UTC.
-func (o Organisation) zone() *time.Location {
-	zone, err := time.LoadLocation(o.TimeZone)
+// location is the place whose days count. A name that this machine does not know,
+// and that was known when it was settled, counts as UTC, as none does.
+func location(zone string) *time.Location {
+	place, err := time.LoadLocation(zone)
 	if err != nil {
 		return time.UTC
 	}
-	return zone
+	return place
 }

@@ -116,11 +116,15 @@ func (s *Service) submitOnce(ctx context.Context, sub Submission, ids []kind.Sub
 			return r, err
 		}
 	}
-	now := s.now()
+	rules, err := s.Accounts.Rules(ctx, sub.Project)
+	if err != nil {
+		return Request{}, err
+	}
+	now, zone := s.now(), location(rules.TimeZone)
 	r := Request{
 		Task: newTask(), Project: sub.Project, ProjectName: sub.ProjectName, Type: sub.Type, Compliance: sub.Compliance, Disclosure: sub.Disclosure,
 		Status: Pending, Requester: sub.By.Actor, SubjectRequestID: sub.SubjectRequestID, Count: len(ids),
-		Created: now, Due: due(sub.Compliance, now), Attempt: 1,
+		Created: now, Due: due(sub.Compliance, now, zone), AcknowledgeBy: acknowledgeBy(sub.Compliance, now, zone, rules.Holidays), TimeZone: rules.TimeZone, Attempt: 1,
 		Timeline: []Change{{Status: Pending, Time: now}},
 	}
 	if r.Type == Deletion {

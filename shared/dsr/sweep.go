@@ -53,7 +53,7 @@ func (s *Service) Sweep(ctx context.Context) error {
 	open, overdue := 0, 0
 	err := s.eachOpen(ctx, func(r Request) error {
 		open++
-		if s.now().After(r.Due) {
+		if r.Overdue(s.now()) {
 			overdue++
 		}
 		if err := s.sweep(ctx, r); err != nil && kind.Of(err) != kind.Conflict {
