@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	_ "time/tzdata" // settings name time zones, which a machine may not have
 
 	"github.com/spf13/cobra"
 )

@@ -2,6 +2,8 @@
 package main
 
 import (
+	_ "time/tzdata" // settings name time zones, which Lambda may not have
+
 	"lethe/shared/account"
 	"lethe/shared/api"
 	"lethe/shared/cloud"

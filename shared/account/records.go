@@ -23,7 +23,7 @@ import (
 //	account#project#<project>   member#<name>             a membership of the project
 //	account#project#<project>   rules                     a dsr.Project
 //	account#credential#<sha256> credential                what a secret or a project token stands for
-//	account#audit#<project>     <13-digit ms>#<random>    a dsr.Entry
+//	account#audit#<project>     <13-digit ms>#<random>    a dsr.Entry; "organisation" in place of a project for its own
 const (
 	directory     = "account"
 	projectPrefix = "project#"
@@ -31,6 +31,9 @@ const (
 	memberPrefix  = "member#"
 	afterMembers  = "member$"
 	rulesSK       = "rules"
+
+	// organisationTrail is no project's id, which has digits alone.
+	organisationTrail = "organisation"
 
 	credentialPrefix = directory + "#credential#"
 	credentialSK     = "credential"

@@ -36,6 +36,20 @@ func (a *Accounts) MayHandle(ctx context.Context, actor Actor, p Project) error 
 	return nil
 }
 
+// MaySettle returns nil if the actor may change what holds for all projects: an
+// owner or admin of the organisation. Anyone else gets kind.Forbidden with a
+// sentence.
+func (a *Accounts) MaySettle(ctx context.Context, actor Actor) error {
+	ok, err := a.handling(ctx, memberKey(actor.Name))
+	if err != nil {
+		return kind.Wrap("check role", err)
+	}
+	if !ok {
+		return kind.Say(kind.Forbidden, "Only owners and admins of the organisation may change what holds for all of its projects.")
+	}
+	return nil
+}
+
 // MayImport returns the project if the actor may import events into it: an owner
 // or admin, as for MayHandle. A project that does not exist is kind.Forbidden with
 // the same sentence, so that ids cannot be tried out.
@@ -59,7 +73,12 @@ func (a *Accounts) MayImport(ctx context.Context, actor Actor, projectID string)
 }
 
 func (a *Accounts) handles(ctx context.Context, actor Actor, project string) (bool, error) {
-	items, err := a.control.GetMany(ctx, []table.Key{memberKey(actor.Name), projectMemberKey(project, actor.Name)})
+	return a.handling(ctx, memberKey(actor.Name), projectMemberKey(project, actor.Name))
+}
+
+// handling reports whether one of the memberships is of a role that handles.
+func (a *Accounts) handling(ctx context.Context, memberships ...table.Key) (bool, error) {
+	items, err := a.control.GetMany(ctx, memberships)
 	if err != nil {
 		return false, err
 	}

@@ -1,8 +1,12 @@
 package account
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
 
 	"lethe/shared/dsr"
 	"lethe/shared/kind"
@@ -12,20 +16,121 @@ import (
 // Rules reads what the organisation has settled for itself and for a project; what
 // it has not is as dsr.Defaults says.
 func (a *Accounts) Rules(ctx context.Context, project string) (dsr.Rules, error) {
+	rules, _, err := a.rules(ctx, project)
+	return rules, err
+}
+
+// Organisation reads what the organisation has settled for all projects.
+func (a *Accounts) Organisation(ctx context.Context) (dsr.Organisation, error) {
+	settled := dsr.Defaults().Organisation
+	err := a.read(ctx, organisationRulesKey(), &settled)
+	if kind.Of(err) == kind.NotFound {
+		err = nil
+	}
+	return settled, kind.Wrap("read rules", err)
+}
+
+// rules reads them with the versions of both records; 0 for one that is not there.
+func (a *Accounts) rules(ctx context.Context, project string) (dsr.Rules, map[table.Key]table.Version, error) {
 	rules := dsr.Defaults()
 	if !isProjectID(project) {
-		return rules, kind.E(kind.NotFound, "read rules")
+		return rules, nil, kind.E(kind.NotFound, "read rules")
 	}
 	own, ofProject := organisationRulesKey(), projectRulesKey(project)
 	items, err := a.control.GetMany(ctx, []table.Key{own, ofProject})
 	if err != nil {
-		return rules, kind.Wrap("read rules", err)
+		return rules, nil, kind.Wrap("read rules", err)
 	}
+	versions := map[table.Key]table.Version{}
 	for key, into := range map[table.Key]any{own: &rules.Organisation, ofProject: &rules.Project} {
 		item, ok := items[key]
 		if ok && json.Unmarshal(item.Data, into) != nil {
-			return rules, kind.E(kind.Corrupt, "read rules")
+			return rules, nil, kind.E(kind.Corrupt, "read rules")
+		}
+		versions[key] = item.Version
+	}
+	return rules, versions, nil
+}
+
+// SetRules changes the rules of the organisation and of a project, as far as change
+// does, and returns them as they are then. Each changed member stands in the audit
+// trail, with what it was: one of the project in the project's, one of the
+// organisation in its own. Rules that cannot be are kind.Invalid, as is what change
+// returns; kind.Conflict means that somebody else changed them at the same moment.
+// Then nothing was changed.
+func (a *Accounts) SetRules(ctx context.Context, project string, by dsr.By, change func(*dsr.Rules) error) (dsr.Rules, error) {
+	const op = "change rules"
+	was, versions, err := a.rules(ctx, project)
+	if err != nil {
+		return was, err
+	}
+	next := was
+	next.Holidays = append([]string{}, was.Holidays...)
+	if err := change(&next); err != nil {
+		return was, err
+	}
+	if next, err = next.Check(); err != nil {
+		return was, err
+	}
+	var ops []table.Op
+	for _, part := range []struct {
+		name, trail string
+		key         table.Key
+		was, next   any
+	}{
+		{"organisation", organisationTrail, organisationRulesKey(), was.Organisation, next.Organisation},
+		{"project", project, projectRulesKey(project), was.Project, next.Project},
+	} {
+		changed, err := difference(part.was, part.next)
+		if err != nil {
+			return was, kind.Wrap(op, err)
+		}
+		if len(changed) == 0 {
+			continue
+		}
+		data, err := json.Marshal(part.next)
+		if err != nil {
+			return was, kind.E(kind.Internal, op, err)
+		}
+		ops = append(ops, table.Put(table.Item{Key: part.key, Data: data}, table.IfAt(versions[part.key])))
+		entry, err := a.entry(part.trail, next.KeepRecords, dsr.Entry{
+			Project: project, Time: a.clock().UTC(), Actor: by.Actor, From: by.From, Action: "settings." + part.name, Detail: strings.Join(changed, "; "),
+		})
+		if err != nil {
+			return was, kind.Wrap(op, err)
+		}
+		ops = append(ops, entry)
+	}
+	if len(ops) == 0 {
+		return next, nil
+	}
+	if err := a.control.Write(ctx, ops...); err != nil {
+		if kind.Of(err) == kind.Conflict {
+			return was, kind.Say(kind.Conflict, "Somebody else changed the settings at the same moment. Read them, and send your change again.")
+		}
+		return was, kind.Wrap(op, err)
+	}
+	return next, nil
+}
+
+// difference tells which members of two records of one type differ, as
+// "name: old → new", in the order of the names.
+func difference(was, next any) ([]string, error) {
+	var all [2]map[string]json.RawMessage
+	for i, record := range []any{was, next} {
+		data, err := json.Marshal(record)
+		if err == nil {
+			err = json.Unmarshal(data, &all[i])
+		}
+		if err != nil {
+			return nil, kind.E(kind.Internal, "compare rules", err)
 		}
 	}
-	return rules, nil
+	var changed []string
+	for _, name := range slices.Sorted(maps.Keys(all[1])) {
+		if !bytes.Equal(all[0][name], all[1][name]) {
+			changed = append(changed, name+": "+string(all[0][name])+" → "+string(all[1][name]))
+		}
+	}
+	return changed, nil
 }

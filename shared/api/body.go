@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf16"
@@ -95,6 +96,25 @@ func parseObject(body []byte, known ...string) (map[string]json.RawMessage, erro
 	for k, v := range fields {
 		if string(v) == "null" {
 			delete(fields, k)
+		}
+	}
+	return fields, nil
+}
+
+// parseStrict is parseObject where a field that is not known is refused too: a
+// setting that is misspelt must not seem to be changed.
+func parseStrict(body []byte, known ...string) (map[string]json.RawMessage, error) {
+	fields, err := parseObject(body, known...)
+	if err != nil {
+		return nil, err
+	}
+	var all map[string]json.RawMessage
+	if json.Unmarshal(bytes.TrimPrefix(body, []byte("\ufeff")), &all) != nil {
+		return nil, kind.Say(kind.Invalid, "The body is not JSON.")
+	}
+	for name := range all {
+		if !slices.Contains(known, name) {
+			return nil, kind.Say(kind.Invalid, "The body has a field that is not known beside "+strings.Join(known, ", ")+". Take it out or correct it.")
 		}
 	}
 	return fields, nil

@@ -159,6 +159,9 @@ func (d *description) path(p string) (string, bool) {
 	if !ok {
 		return "", false
 	}
+	if _, ok := d.doc["paths"].(map[string]any)[p]; ok {
+		return p, true
+	}
 	parts := strings.Split(p, "/")
 	for template := range d.doc["paths"].(map[string]any) {
 		want := strings.Split(template, "/")

@@ -42,6 +42,7 @@ const (
 	retrievals = "/api/app/data-retrievals/v3.0"
 	deletions  = "/api/app/data-deletions/v3.0"
 	requests   = "/api/app/requests"
+	settings   = "/api/app/settings"
 )
 
 func (e *edge) table() []route {
@@ -66,6 +67,8 @@ func (e *edge) table() []route {
 			route{method: http.MethodPost, pattern: requests + "/{task_id}/cancel", serve: e.change(e.Service.Cancel)},
 			route{method: http.MethodPost, pattern: requests + "/{task_id}/confirm", serve: e.change(e.Service.Confirm)},
 			route{method: http.MethodPost, pattern: requests + "/{task_id}/extension", serve: e.extend},
+			route{method: http.MethodGet, pattern: settings, serve: e.settings},
+			route{method: http.MethodPatch, pattern: settings, serve: e.settle},
 		)
 	}
 	if e.Ingestion != nil {

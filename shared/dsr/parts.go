@@ -60,6 +60,8 @@ type Accounts interface {
 	Auditor
 	// Rules reads what holds for a project; kind.NotFound without one.
 	Rules(ctx context.Context, project string) (Rules, error)
+	// Organisation reads what holds for all projects.
+	Organisation(ctx context.Context) (Organisation, error)
 }
 
 // An Entry of the audit trail tells who did what to which request. It never holds
@@ -69,6 +71,7 @@ type Entry struct {
 	Time    time.Time `json:"time"`
 	Actor   string    `json:"actor"` // a mail address, or "lethe" for what the program did itself
 	Action  string    `json:"action"`
+	Detail  string    `json:"detail,omitempty"` // of a setting, what it was and what it is
 	Task    string    `json:"task,omitempty"`
 	From    string    `json:"from,omitempty"` // network address
 }

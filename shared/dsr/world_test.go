@@ -311,6 +311,10 @@ type accounts struct{ rules dsr.Rules }
 
 func (a accounts) Rules(context.Context, string) (dsr.Rules, error) { return a.rules, nil }
 
+func (a accounts) Organisation(context.Context) (dsr.Organisation, error) {
+	return a.rules.Organisation, nil
+}
+
 func (accounts) Record(_ context.Context, e dsr.Entry) ([]table.Op, error) {
 	data, err := json.Marshal(e)
 	key := table.Key{PK: "audit", SK: fmt.Sprintf("%s %s %s", e.Time.Format(time.RFC3339Nano), e.Action, e.Task)}
