@@ -12,7 +12,7 @@ import (
 // more, and by one swap sets STARTED, the cutoff and who it is about; then it
 // writes the ledger, and last the tombstones. Run again after the swap it repeats
 // what follows with what was stored. It answers Ready with the time that a write
-// may still be under way, Again where there was somebody new, Later or Closed.
+// may still be under way, Later, also where there was somebody new, or Closed.
 func (s *Service) Begin(ctx context.Context, step Step) (Step, error) {
 	r, version, closed, err := s.open(ctx, step)
 	if closed || err != nil || r.Type != Deletion {
@@ -49,7 +49,7 @@ func (s *Service) Begin(ctx context.Context, step Step) (Step, error) {
 			return step, err
 		}
 		if now.set != who.set {
-			return s.again(step), nil // whoever is new has to be claimed first
+			return s.later(step, time.Second), nil // whoever is new has to be claimed first
 		}
 		if r.Set != now.set {
 			// Cursors of the preview count by the old set: those of the new begin afresh.

@@ -62,6 +62,9 @@ type Accounts interface {
 	Rules(ctx context.Context, project string) (Rules, error)
 	// Organisation reads what holds for all projects.
 	Organisation(ctx context.Context) (Organisation, error)
+	// Handlers returns the mail addresses of everyone who may handle the requests of
+	// a project: owners and admins, no programs.
+	Handlers(ctx context.Context, project string) ([]string, error)
 }
 
 // An Entry of the audit trail tells who did what to which request. It never holds

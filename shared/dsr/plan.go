@@ -22,7 +22,7 @@ func (s *Service) open(ctx context.Context, step Step) (r Request, version table
 // Plan is the first task of both machines. It resolves who the request is about,
 // cuts them into batches, marks the request under every one of them, and then, for
 // an export, claims them and takes the snapshot; for a deletion, counts what would
-// go. It answers Ready, Begun (a deletion run again after Begin), Again, Later or
+// go, and holds it if the guard says so. It answers Ready, Begun (a deletion run again after Begin), Again, Later or
 // Closed.
 func (s *Service) Plan(ctx context.Context, step Step) (Step, error) {
 	r, version, closed, err := s.open(ctx, step)
@@ -242,6 +242,15 @@ func (s *Service) planDeletion(ctx context.Context, step Step, r Request, versio
 	}
 	if r.Planned, err = s.tally(ctx, r); err != nil {
 		return step, err
+	}
+	why, err := s.guard(ctx, &r)
+	if err != nil {
+		return step, err
+	}
+	if why != "" {
+		r.Hold, r.Held, r.Reason = HoldGuard, s.now(), why
+		_, err := s.move(ctx, r, version, Staging, program, "hold deletion")
+		return step.after(Closed), err
 	}
 	if err := s.swap(ctx, r, version); err != nil {
 		return step, err
