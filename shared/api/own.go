@@ -69,6 +69,15 @@ func (e *edge) change(do func(ctx context.Context, project, task string, by dsr.
 	}
 }
 
+// rerunAll runs every request of the project again that failed and may not fail again.
+func (e *edge) rerunAll(c *call) error {
+	done, err := e.Service.RerunAll(c.r.Context(), c.project.ID, c.by())
+	if err != nil {
+		return err
+	}
+	return c.ok(http.StatusOK, done)
+}
+
 // extend moves the due date, for a reason given in the body.
 func (e *edge) extend(c *call) error {
 	body, err := readBody(c.w, c.r)

@@ -45,7 +45,8 @@ type listed struct {
 	ExtensionReason  string   `json:"extension_reason,omitempty"`
 	DateFinished     string   `json:"date_finished"` // "" until then
 	Reason           string   `json:"reason,omitempty"`
-	Hold             dsr.Hold `json:"hold,omitempty"`  // while it waits for a confirmation
+	Hold             dsr.Hold `json:"hold,omitempty"` // while it waits for a confirmation
+	IDsGone          bool     `json:"ids_gone,omitempty"`
 	Found            *found   `json:"found,omitempty"` // what was exported or erased
 }
 
@@ -53,7 +54,7 @@ func (e *edge) listedOf(r dsr.Request) listed {
 	return listed{
 		created: createdOf(r), Type: r.Type, SubjectRequestID: r.SubjectRequestID,
 		DateDue: date(r.Due), Due: r.Day(r.Due), AcknowledgeBy: r.Day(r.AcknowledgeBy), Overdue: r.Overdue(e.Clock()), ExtensionReason: r.Extension,
-		DateFinished: date(r.Finished), Reason: r.Reason, Hold: r.Hold,
+		DateFinished: date(r.Finished), Reason: r.Reason, Hold: r.Hold, IDsGone: r.IDsGone,
 		Found: tally(r.Type, r.Before),
 	}
 }

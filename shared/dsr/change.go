@@ -85,7 +85,8 @@ func (s *Service) CancelSet(ctx context.Context, project string, raw []string, b
 
 // Rerun puts a request that ended FAILURE back to work: to PENDING, or, for a
 // deletion that had begun, to STARTED with the cutoff it had. It goes on from what
-// was done. Kinds: NotFound, NotAllowed if it is in any other state.
+// was done. Kinds: NotFound, NotAllowed if it is in any other state, Conflict once
+// its identifiers are gone.
 func (s *Service) Rerun(ctx context.Context, project, task string, by By) (Request, error) {
 	r, version, err := s.find(ctx, project, task)
 	if err != nil {
@@ -94,7 +95,47 @@ func (s *Service) Rerun(ctx context.Context, project, task string, by By) (Reque
 	if r.Status != Failure {
 		return r, kind.Say(kind.NotAllowed, "Only a request that ended FAILURE can be run again; this one is "+string(r.Status)+".")
 	}
+	if r.IDsGone {
+		return r, kind.Say(kind.Conflict, "The identifiers of this request were removed, a set time after it had ended, so it cannot be run again. Make a new request.")
+	}
 	return s.resume(ctx, r, version, by, "rerun")
+}
+
+// Reruns is what RerunAll did.
+type Reruns struct {
+	Rerun int `json:"rerun"` // now at work again
+	Left  int `json:"left"`  // not yet, since no more may be open at a time
+	Gone  int `json:"gone"`  // never again: their identifiers were removed
+}
+
+// RerunAll runs every request of a project again that is Unfinished, oldest first,
+// as many as may be open. Called again it goes on with those that are left.
+func (s *Service) RerunAll(ctx context.Context, project string, by By) (Reruns, error) {
+	var done Reruns
+	err := s.eachIndexed(ctx, failedPartition(project), func(r Request) error {
+		switch {
+		case !r.Unfinished(): // the index lags behind
+			return nil
+		case r.IDsGone:
+			done.Gone++
+			return nil
+		case done.Left > 0:
+			done.Left++
+			return nil
+		}
+		_, err := s.Rerun(ctx, project, r.Task, by)
+		switch kind.Of(err) {
+		case "":
+			done.Rerun++
+		case kind.Throttled:
+			done.Left++
+		case kind.Conflict, kind.NotAllowed, kind.NotFound: // somebody else was at it
+		default:
+			return err
+		}
+		return nil
+	})
+	return done, err
 }
 
 // resume puts a request that stands still back to work, from what is done.
@@ -106,10 +147,14 @@ func (s *Service) resume(ctx context.Context, r Request, version table.Version, 
 	case r.Type == Deletion && r.Hold != HoldGuard: // there the window went on
 		r.Window = s.now().Add(s.Settings.CancelWindow)
 	}
+	var more []table.Op
+	if !r.Status.Open() {
+		more = append(more, table.Delete(endedKey(r), table.Cond{}))
+	}
 	r.Attempt++
 	r.Reason, r.Hold, r.Held = "", "", zeroTime
-	r.Finished, r.Refused = zeroTime, nil
-	r, err := s.move(ctx, r, version, to, by, action)
+	r.Finished, r.Refused, r.Nothing = zeroTime, nil, false
+	r, err := s.move(ctx, r, version, to, by, action, more...)
 	if kind.Of(err) == kind.Conflict {
 		return r, kind.Say(kind.Conflict, "This request was changed by someone else at the same moment. Look at it again.")
 	}

@@ -51,7 +51,7 @@ func (s *Service) finishExport(ctx context.Context, r Request, version table.Ver
 		return err
 	}
 	if r.ArchiveSize == 0 {
-		r.Afresh = true
+		r.Afresh, r.Nothing = true, true
 		return s.fail(ctx, r, version, "Nothing was found for any of the identifiers, so there is nothing to hand out.")
 	}
 	r.Finished = s.now()
@@ -78,6 +78,7 @@ func (s *Service) finishDeletion(ctx context.Context, r Request, version table.V
 		return err
 	}
 	if before == (Tally{}) && r.Restored == (Tally{}) {
+		r.Nothing = true
 		return s.fail(ctx, r, version, "Nothing was found for any of the identifiers. Data of theirs that arrives late stays out all the same.")
 	}
 	_, err = s.move(ctx, r, version, Success, program, "finish deletion")

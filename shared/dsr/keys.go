@@ -14,6 +14,7 @@ import (
 // All keys of this package in the control table:
 //
 //	request#<task>                       request | ids#<page> | batch#<set>#<n>#<piece> | grown#<plan>#<n> | cursor#<plan>#<n> | pack#<plan>
+//	                                     and once its identifiers are gone: request | findings#<page> | marked#<page>
 //	project#<id>#requests[#<type>]       <13-digit ms>#<task>
 //	project#<id>#mark#<mark>             <task>     which requests concern a subject
 //	project#<id>#idempotency             <SHA-256 of the key>
@@ -21,35 +22,53 @@ import (
 //	project#<id>                         outstanding | rate
 //	ledger                               <13-digit ms of the cutoff>-<task>[-<hash>]  entries of the ledger that these records know of
 //
-// and in the index, for requests that are open: open / <13-digit ms>#<task>.
+//	ended#with-ids | ended#without-ids   <13-digit ms of the end>#<task>         requests on their way out (retire.go)
+//
+// and in the index, for requests that are open: open / <13-digit ms>#<task>, and for
+// those that may be run again: failed#<project> / <13-digit ms>#<task>.
 
 const requestPartition = "request#"
 
-func requestKey(task string) table.Key { return table.Key{PK: requestPartition + task, SK: "request"} }
+// Beginnings of SK in the partition of a request.
+const (
+	requestSK      = "request" // the whole
+	idsPrefix      = "ids#"
+	batchPrefix    = "batch#"
+	grownPrefix    = "grown#"
+	cursorPrefix   = "cursor#"
+	packPrefix     = "pack#"
+	findingsPrefix = "findings#"
+	markedPrefix   = "marked#"
+)
+
+func requestKey(task string) table.Key { return table.Key{PK: requestPartition + task, SK: requestSK} }
 
 func idsKey(task string, page int) table.Key {
-	return table.Key{PK: requestPartition + task, SK: fmt.Sprintf("ids#%04d", page)}
+	return table.Key{PK: requestPartition + task, SK: fmt.Sprintf("%s%04d", idsPrefix, page)}
 }
 
 func batchKey(r Request, n, piece int) table.Key {
-	return table.Key{PK: requestPartition + r.Task, SK: fmt.Sprintf("batch#%s#%04d#%02d", r.Set, n, piece)}
+	return table.Key{PK: requestPartition + r.Task, SK: fmt.Sprintf("%s%s#%04d#%02d", batchPrefix, r.Set, n, piece)}
 }
 
 func grownKey(r Request, n int) table.Key {
-	return table.Key{PK: requestPartition + r.Task, SK: fmt.Sprintf("grown#%04d#%04d", r.Plan, n)}
+	return table.Key{PK: requestPartition + r.Task, SK: fmt.Sprintf("%s%04d#%04d", grownPrefix, r.Plan, n)}
 }
 
 func cursorKey(r Request, n int) table.Key {
 	return table.Key{PK: requestPartition + r.Task, SK: fmt.Sprintf("%s%04d#%04d", cursorPrefix, r.Plan, n)}
 }
 
-const (
-	cursorPrefix = "cursor#"
-	packPrefix   = "pack#"
-)
-
 func packKey(r Request) table.Key {
 	return table.Key{PK: requestPartition + r.Task, SK: fmt.Sprintf("%s%04d", packPrefix, r.Plan)}
+}
+
+func findingsKey(task string, page int) table.Key {
+	return table.Key{PK: requestPartition + task, SK: fmt.Sprintf("%s%04d", findingsPrefix, page)}
+}
+
+func markedKey(task string, page int) table.Key {
+	return table.Key{PK: requestPartition + task, SK: fmt.Sprintf("%s%04d", markedPrefix, page)}
 }
 
 func listKeys(r Request) []table.Key {
@@ -83,12 +102,32 @@ func rateKey(project string) table.Key { return table.Key{PK: "project#" + proje
 
 const openPartition = "open"
 
-func openIndex(r Request) table.Key {
-	if !r.Status.Open() {
-		return table.Key{}
+func failedPartition(project string) string { return "failed#" + project }
+
+// index is where a request stands in the index.
+func index(r Request) table.Key {
+	sk := moment(r.Created) + "#" + r.Task
+	switch {
+	case r.Status.Open():
+		return table.Key{PK: openPartition, SK: sk}
+	case r.Unfinished():
+		return table.Key{PK: failedPartition(r.Project), SK: sk}
 	}
-	return table.Key{PK: openPartition, SK: moment(r.Created) + "#" + r.Task}
+	return table.Key{}
 }
+
+const (
+	endedWithIDs    = "ended#with-ids"
+	endedWithoutIDs = "ended#without-ids"
+)
+
+// endedKey is the row of a request that has ended and has its identifiers.
+func endedKey(r Request) table.Key {
+	return table.Key{PK: endedWithIDs, SK: moment(r.Finished) + "#" + r.Task}
+}
+
+// taskIn is the task of an SK that begins with a moment.
+func taskIn(sk string) string { return sk[len("0000000000000#"):] }
 
 // Objects in the bucket; the archive's and its segments' names are in package
 // archive.

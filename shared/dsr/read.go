@@ -28,10 +28,11 @@ func (s *Service) find(ctx context.Context, project, task string) (Request, tabl
 	return r, version, err
 }
 
-// IDs reads the submitted identifiers of a request, in the order given.
+// IDs reads the submitted identifiers of a request, in the order given; none once
+// they are gone.
 func (s *Service) IDs(ctx context.Context, r Request) ([]kind.Subject, error) {
 	var ids []kind.Subject
-	err := s.eachItem(ctx, idsKey(r.Task, 0).PK, "ids#", func(item table.Item) error {
+	err := s.eachItem(ctx, idsKey(r.Task, 0).PK, idsPrefix, func(item table.Item) error {
 		page, err := decode[[]string](item)
 		ids = append(ids, subjects(page)...)
 		return err
@@ -107,7 +108,7 @@ func (s *Service) eachListed(ctx context.Context, project string, t Type, f func
 		}
 		keys := make([]table.Key, len(page.Items))
 		for i, item := range page.Items {
-			keys[i] = requestKey(item.SK[len("0000000000000#"):])
+			keys[i] = requestKey(taskIn(item.SK))
 		}
 		if err := f(keys); err != nil || page.Next == "" {
 			return err
@@ -212,8 +213,11 @@ type Detail struct {
 type Finding struct {
 	Position   int    `json:"position"` // among the submitted, from 1
 	DistinctID string `json:"distinct_id"`
-	State      string `json:"state"`         // "found", "nothing found", "refused" or ""
-	Why        string `json:"why,omitempty"` // it was refused
+	// Mark stands in the place of DistinctID, Resolved and NotFollowed once they are
+	// gone: "<key version>.<HMAC-SHA-256>", as in a certificate.
+	Mark  string `json:"mark,omitempty"`
+	State string `json:"state"`         // "found", "nothing found", "refused" or ""
+	Why   string `json:"why,omitempty"` // it was refused
 	// Resolved is all identifiers of the person.
 	Resolved []string `json:"resolved,omitempty"`
 	counts
@@ -242,6 +246,19 @@ func (s *Service) Detail(ctx context.Context, project, task string) (Detail, err
 	r, err := s.Get(ctx, project, task)
 	if err != nil {
 		return Detail{}, err
+	}
+	return s.detail(ctx, r)
+}
+
+func (s *Service) detail(ctx context.Context, r Request) (Detail, error) {
+	if r.IDsGone {
+		d := Detail{Request: r}
+		err := s.eachItem(ctx, requestKey(r.Task).PK, findingsPrefix, func(item table.Item) error {
+			page, err := decode[[]Finding](item)
+			d.Findings = append(d.Findings, page...)
+			return err
+		})
+		return d, err
 	}
 	ids, err := s.IDs(ctx, r)
 	if err != nil {

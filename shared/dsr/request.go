@@ -93,6 +93,11 @@ type Request struct {
 	Before   Tally     `json:"before,omitzero"` // what was there to erase, or what was exported
 	Finished time.Time `json:"finished,omitzero"`
 	Timeline []Change  `json:"timeline"` // every status it has had, oldest first
+	// IDsGone means that its identifiers were removed, and with them the way to run it
+	// again.
+	IDsGone bool `json:"ids_gone,omitempty"`
+	// Nothing means that it ended FAILURE because nothing was found for anyone.
+	Nothing bool `json:"nothing,omitempty"`
 	// Reason is why a request ended FAILURE, or why it waits, as a sentence.
 	Reason string `json:"reason,omitempty"`
 	// Hold is why an open request stands in STAGING until somebody confirms it; empty
@@ -158,6 +163,10 @@ func (t *Tally) sum(more Tally) {
 
 // Begun reports whether a deletion has passed Begin.
 func (r Request) Begun() bool { return r.Type == Deletion && !r.Limit.IsZero() }
+
+// Unfinished reports whether r ended FAILURE for a reason that running it again may
+// do away with: not because nothing was found, nor because it was refused.
+func (r Request) Unfinished() bool { return r.Status == Failure && !r.Nothing && len(r.Refused) == 0 }
 
 // work names the files of r's present try.
 func (r Request) work() string { return archive.Work(r.Task, r.Plan) }

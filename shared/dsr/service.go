@@ -77,12 +77,13 @@ func (s *Service) swap(ctx context.Context, r Request, version table.Version, op
 	if err != nil {
 		return kind.E(kind.Internal, "encode the request", err)
 	}
-	put := table.Put(table.Item{Key: requestKey(r.Task), Data: data, Index: openIndex(r)}, table.IfAt(version))
+	put := table.Put(table.Item{Key: requestKey(r.Task), Data: data, Index: index(r)}, table.IfAt(version))
 	return kind.Wrap("change the request", s.Control.Write(ctx, append([]table.Op{put}, ops...)...))
 }
 
 // move is swap for a change of status: it is told in the timeline and in the
-// audit trail, and the count of outstanding requests follows.
+// audit trail, and the count of outstanding requests follows. One that ends, at
+// Finished, is on its way out of the records.
 func (s *Service) move(ctx context.Context, r Request, version table.Version, to Status, by By, action string, more ...table.Op) (Request, error) {
 	was := r.Status
 	r.Status = to
@@ -94,7 +95,7 @@ func (s *Service) move(ctx context.Context, r Request, version table.Version, to
 	}
 	ops := more
 	if was.Open() && !to.Open() {
-		ops = append(ops, table.AddUpTo(outstandingKey(r.Project), -1, maxCount))
+		ops = append(ops, table.AddUpTo(outstandingKey(r.Project), -1, maxCount), table.Put(table.Item{Key: endedKey(r)}, table.Cond{}))
 	}
 	reopened := -1 // the place in the transaction of the operation that counts it
 	if !was.Open() && to.Open() {

@@ -13,11 +13,22 @@ var zeroTime time.Time
 
 // eachOpen calls f with every open request, of all projects, as it stands now.
 func (s *Service) eachOpen(ctx context.Context, f func(Request) error) error {
-	q := table.Query{PK: openPartition, Index: true}
+	return s.eachIndexed(ctx, openPartition, func(r Request) error {
+		if !r.Status.Open() {
+			return nil // the index lags behind
+		}
+		return f(r)
+	})
+}
+
+// eachIndexed calls f with every request that has a place in a partition of the
+// index, or had one a moment ago, as it stands now.
+func (s *Service) eachIndexed(ctx context.Context, pk string, f func(Request) error) error {
+	q := table.Query{PK: pk, Index: true}
 	for {
 		page, err := s.Control.Query(ctx, q)
 		if err != nil {
-			return kind.Wrap("list open requests", err)
+			return kind.Wrap("list requests by the index", err)
 		}
 		keys := make([]table.Key, len(page.Items))
 		for i, item := range page.Items {
@@ -28,9 +39,6 @@ func (s *Service) eachOpen(ctx context.Context, f func(Request) error) error {
 			return err
 		}
 		for _, r := range found {
-			if !r.Status.Open() {
-				continue // the index lags behind
-			}
 			if err := f(r); err != nil {
 				return err
 			}
@@ -46,8 +54,9 @@ func (s *Service) eachOpen(ctx context.Context, f func(Request) error) error {
 // starts what was accepted and not started, starts the next attempt of an
 // execution that ended before its request, and marks FAILURE a request whose
 // execution died without Finish. It warns of requests that are past their due date.
-// It runs every minute; running it at any time, or twice at once, changes nothing else. One request's trouble does not keep it
-// from the others.
+// Then it takes identifiers and records away whose time is over (retire). It runs
+// every minute; running it at any time, or twice at once, changes nothing else. One
+// request's trouble does not keep it from the others.
 func (s *Service) Sweep(ctx context.Context) error {
 	var all []error
 	open, overdue := 0, 0
@@ -65,7 +74,11 @@ func (s *Service) Sweep(ctx context.Context) error {
 		// An alarm is made of this line: template.yaml looks for the words and the number.
 		s.Log.WarnContext(ctx, "requests are overdue", "overdue", overdue, "open", open)
 	}
-	return errors.Join(append(all, err)...)
+	all = append(all, err)
+	if ctx.Err() == nil {
+		all = append(all, s.retire(ctx))
+	}
+	return errors.Join(all...)
 }
 
 func (s *Service) sweep(ctx context.Context, r Request) error {

@@ -346,6 +346,7 @@ type source struct {
 	persons       map[kind.Subject][]kind.Subject // of very many, who is who
 	resolving     func()                          // is called when somebody asks
 	total         int64                           // what Rows tells
+	broken        bool                            // Collect fails for good
 	// keep makes Erase leave that many records behind, once each.
 	keep int
 }
@@ -510,6 +511,9 @@ func (s *source) Erase(_ context.Context, scope dsr.Scope, _ string) (dsr.Progre
 func (s *source) Collect(_ context.Context, scope dsr.Scope, cursor string) (dsr.Records, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.broken {
+		return nil, kind.E(kind.Corrupt, "collect")
+	}
 	if s.wait() {
 		return nil, dsr.NotYet(time.Minute)
 	}
