@@ -192,8 +192,8 @@ func (d *deployment) recover(t *testing.T) {
 	d.sweepUntil(t, deletions, task, "FAILURE")
 
 	d.recorders["api"].refuse("states:StartExecution")
-	if out := d.api(t, http.MethodPost, requests+task+"/rerun", ""); out.status != http.StatusOK {
-		t.Errorf("rerun: %d %s", out.status, out.body)
+	if out := d.api(t, http.MethodPost, requests+"rerun/", ""); out.status != http.StatusOK || !strings.Contains(out.body, `"rerun":1`) {
+		t.Errorf("rerun of all: %d %s", out.status, out.body)
 	}
 	d.wait(t, deletions, task, "PENDING")
 	d.sweepUntil(t, deletions, task, "SUCCESS")

@@ -324,6 +324,69 @@ func TestRerunConfirmExtension(t *testing.T) {
 	}
 }
 
+func TestRerunAll(t *testing.T) {
+	w := newWorld(t)
+	w.people["ann"] = true
+	var tasks []string
+	for range 2 {
+		task := w.create(retrievals, `{"distinct_ids":["ann"]}`)
+		if _, err := w.service.Finish(t.Context(), dsr.Step{Task: task, Attempt: 1, Failure: &dsr.Failed{Error: "States.Timeout"}}); err != nil {
+			t.Fatal(err)
+		}
+		tasks = append(tasks, task)
+	}
+	w.finish(w.create(retrievals, `{"distinct_ids":["nobody"]}`))
+	counts := func(want string) {
+		t.Helper()
+		if got := string(w.do("POST", w.at(requests+"/rerun"), "").body.Results); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+	counts(`{"rerun":2,"left":0,"gone":0}`)
+	counts(`{"rerun":0,"left":0,"gone":0}`) // an answer that was lost
+	for _, task := range tasks {
+		if got := w.do("GET", w.at(requests+"/"+task), "").results()["status"]; got != "PENDING" {
+			t.Errorf("status: got %v", got)
+		}
+	}
+}
+
+// Once its identifiers are gone a request tells of marks and counts.
+func TestWithoutIdentifiers(t *testing.T) {
+	w := newWorld(t)
+	w.people["ann"] = true
+	export, deletion := w.create(retrievals, `{"distinct_ids":["ann","nobody"]}`), ""
+	w.finish(export)
+	failed := w.create(retrievals, `{"distinct_ids":["nobody"]}`)
+	w.finish(failed)
+	deletion = w.create(deletions, `{"distinct_ids":["ann","nobody"]}`)
+	w.finish(deletion)
+	w.advance(31 * 24 * time.Hour)
+	if err := w.service.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{retrievals + "/" + export, deletions + "/" + deletion} {
+		if ids, ok := w.do("GET", w.at(path), "").results()["distinct_ids"].([]any); !ok || len(ids) > 0 {
+			t.Errorf("distinct_ids: got %v, want an empty list", ids)
+		}
+	}
+	d := w.do("GET", w.at(requests+"/"+deletion), "")
+	if strings.Contains(d.Body.String(), "ann") || !strings.Contains(d.Body.String(), `"ids_gone":true`) || !strings.Contains(d.Body.String(), `"distinct_id_count":2`) {
+		t.Errorf("got %s", d.Body)
+	}
+	findings, _ := d.results()["findings"].([]any)
+	if len(findings) != 2 {
+		t.Fatalf("got %d findings, want 2", len(findings))
+	}
+	first, _ := findings[0].(map[string]any)
+	mark := kind.Keyring{{Version: 1, Secret: []byte("a key for tests")}}.Mark(w.ProjectID, "ann")
+	if first["position"] != 1.0 || first["mark"] != mark || first["state"] != "found" || first["events"] != 1.0 || first["distinct_id"] != "" {
+		t.Errorf("got %v", first)
+	}
+	w.want(w.do("POST", w.at(requests+"/"+failed+"/rerun"), ""), http.StatusConflict, "identifiers of this request were removed")
+	w.want(w.do("GET", w.at(requests+"/"+deletion+"/certificate"), ""), http.StatusOK, "")
+}
+
 func TestIdempotencyKey(t *testing.T) {
 	w := newWorld(t)
 	key := header{"Idempotency-Key", "a key"}

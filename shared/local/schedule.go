@@ -59,7 +59,9 @@ func lives() map[string]time.Duration {
 	return map[string]time.Duration{
 		"exports/":      14 * day,
 		"segments/":     14 * day,
-		"certificates/": 2 * 365 * day,
+		// A certificate goes with the record of its request, which is kept for 60 months
+		// at most; this is for one whose record was lost to a restore.
+		"certificates/": 1860 * day,
 	}
 }
 

@@ -24,8 +24,8 @@ func TestFilesLiveTheirTimeAndNoLonger(t *testing.T) {
 	}{
 		{14 * day, []string{"certificates/a.json", "exports/a.zip", "ledger/a.json", "segments/a/1"}},
 		{15 * day, []string{"certificates/a.json", "ledger/a.json"}},
-		{729 * day, []string{"certificates/a.json", "ledger/a.json"}},
-		{731 * day, []string{"ledger/a.json"}},
+		{1859 * day, []string{"certificates/a.json", "ledger/a.json"}},
+		{1861 * day, []string{"ledger/a.json"}},
 		{50 * 365 * day, []string{"ledger/a.json"}},
 	} {
 		if err := expireFiles(t.Context(), b, now.Add(c.after)); err != nil {
