@@ -152,6 +152,26 @@ const (
 
 // list answers a page of a project's requests of type t, newest first.
 func (e *edge) list(t dsr.Type) func(*call) error {
+	return e.pages(func(c *call, page, size int) ([]dsr.Request, int, error) {
+		return e.Service.List(c.r.Context(), c.project.ID, t, page, size)
+	})
+}
+
+// listOnly answers a page of all requests of a project, or of those that the query
+// asks for.
+func (e *edge) listOnly(c *call, page, size int) ([]dsr.Request, int, error) {
+	if !c.query.Has("only") {
+		return e.Service.List(c.r.Context(), c.project.ID, "", page, size)
+	}
+	switch only := dsr.Only(c.query.Get("only")); only {
+	case dsr.OnlyOpen, dsr.OnlyOverdue, dsr.OnlyFailed:
+		return e.Service.ListOnly(c.r.Context(), c.project.ID, only, page, size)
+	}
+	return nil, 0, kind.Say(kind.Invalid, "only must be open, overdue or failed.")
+}
+
+// pages answers a page of what find finds.
+func (e *edge) pages(find func(c *call, page, size int) ([]dsr.Request, int, error)) func(*call) error {
 	return func(c *call) error {
 		page, err := c.number("page", 1, 1_000_000)
 		if err != nil {
@@ -161,7 +181,7 @@ func (e *edge) list(t dsr.Type) func(*call) error {
 		if err != nil {
 			return err
 		}
-		found, total, err := e.Service.List(c.r.Context(), c.project.ID, t, page, size)
+		found, total, err := find(c, page, size)
 		if err != nil {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -235,6 +236,51 @@ func TestList(t *testing.T) {
 	for _, query := range []string{"&page=0", "&page=-1", "&page=x", "&page=", "&page_size=0", "&page_size=1001", "&page=99999999999999999999"} {
 		w.want(w.do("GET", w.at(deletions)+query, ""), http.StatusBadRequest, "must be a number")
 	}
+}
+
+// All requests in one list, or those that somebody has to look at.
+func TestListOfAll(t *testing.T) {
+	w := newWorld(t)
+	w.people["ann"] = true
+	late := w.create(deletions, `{"distinct_ids":["ann"]}`)
+	failed := w.create(retrievals, `{"distinct_ids":["ann"]}`)
+	if _, err := w.service.Finish(t.Context(), dsr.Step{Task: failed, Attempt: 1, Failure: &dsr.Failed{Error: "States.Timeout"}}); err != nil {
+		t.Fatal(err)
+	}
+	nothing := w.create(retrievals, `{"distinct_ids":["nobody"]}`)
+	w.finish(nothing)
+	w.advance(40 * 24 * time.Hour)
+	open := w.create(retrievals, `{"distinct_ids":["ann"]}`)
+	for query, want := range map[string][]string{
+		"":                           {open, nothing, failed, late},
+		"&page=2&page_size=3":        {late},
+		"&only=open":                 {open, late},
+		"&only=open&page_size=1":     {open},
+		"&only=open&page=3":          {},
+		"&only=overdue":              {late},
+		"&only=failed":               {failed},
+		"&only=failed&page_size=100": {failed},
+	} {
+		a := w.want(w.do("GET", w.at(requests)+query, ""), http.StatusOK, "")
+		var list []struct {
+			Task    string `json:"task_id"`
+			Overdue bool
+		}
+		if err := json.Unmarshal(a.body.Results, &list); err != nil {
+			t.Fatal(err)
+		}
+		got := []string{}
+		for _, r := range list {
+			got = append(got, r.Task)
+			if r.Overdue != (r.Task == late) {
+				t.Errorf("%q: %s is overdue: %v", query, r.Task, r.Overdue)
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%q: got %v, want %v", query, got, want)
+		}
+	}
+	w.want(w.do("GET", w.at(requests)+"&only=all", ""), http.StatusBadRequest, "open, overdue or failed")
 }
 
 func TestDownload(t *testing.T) {

@@ -60,6 +60,7 @@ func (e *edge) table() []route {
 			route{method: http.MethodDelete, pattern: deletions, serve: e.cancelSet},
 			route{method: http.MethodGet, pattern: deletions + "/{tracking_id}", serve: e.deletion},
 			route{method: http.MethodDelete, pattern: deletions + "/{tracking_id}", serve: e.cancel},
+			route{method: http.MethodGet, pattern: requests, serve: e.pages(e.listOnly)},
 			route{method: http.MethodPost, pattern: requests + "/rerun", serve: e.rerunAll},
 			route{method: http.MethodGet, pattern: requests + "/{task_id}", serve: e.detail},
 			route{method: http.MethodGet, pattern: requests + "/{task_id}/certificate", serve: e.certificate},

@@ -3,6 +3,7 @@ package dsr
 import (
 	"context"
 	"io"
+	"slices"
 	"time"
 
 	"lethe/shared/archive"
@@ -79,6 +80,44 @@ func (s *Service) List(ctx context.Context, project string, t Type, page, size i
 	}
 	out, err := s.requests(ctx, keys)
 	return out, total, err
+}
+
+// Only says which requests of a project ListOnly reads.
+type Only string
+
+const (
+	OnlyOpen    Only = "open"
+	OnlyOverdue Only = "overdue"
+	OnlyFailed  Only = "failed" // and may be run again: Request.Unfinished
+)
+
+// ListOnly is List of those requests, of both types. It asks the index, so that what
+// changed a moment ago may be missing.
+func (s *Service) ListOnly(ctx context.Context, project string, only Only, page, size int) ([]Request, int, error) {
+	pk, now := openPartition, s.now()
+	if only == OnlyFailed {
+		pk = failedPartition(project)
+	}
+	var all []Request
+	err := s.eachIndexed(ctx, pk, func(r Request) error {
+		fits := r.Status.Open()
+		switch only {
+		case OnlyOverdue:
+			fits = r.Overdue(now)
+		case OnlyFailed:
+			fits = r.Unfinished()
+		}
+		if fits && r.Project == project {
+			all = append(all, r)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	slices.Reverse(all) // the index has the oldest first
+	from := min((page-1)*size, len(all))
+	return all[from:min(from+size, len(all))], len(all), nil
 }
 
 // eachRequest calls f with every request of a project as it stands, newest first.

@@ -57,8 +57,8 @@ func (p *Platform) keepSchedule(ctx context.Context) {
 func lives() map[string]time.Duration {
 	const day = 24 * time.Hour
 	return map[string]time.Duration{
-		"exports/":      14 * day,
-		"segments/":     14 * day,
+		"exports/":  14 * day,
+		"segments/": 14 * day,
 		// A certificate goes with the record of its request, which is kept for 60 months
 		// at most; this is for one whose record was lost to a restore.
 		"certificates/": 1860 * day,
