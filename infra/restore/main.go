@@ -1,17 +1,19 @@
 // Command restore brings tables that were put back to a point in time up to what
 // the ledger of erasures knows, before any function uses them: it holds every open
 // request until it is confirmed, erases everyone again who was erased since, takes
-// back archives that hold them, ends every GDPR token and prints a new one of the
+// back archives that hold them, removes archives of requests that the tables do not
+// know, ends every GDPR token and prints a new one of the
 // owner. What it needs stands in the outputs of the stack; docs/operations.md has
 // the whole way. Running it again does the rest of what was cut off.
 //
 //	go run ./infra/restore -control <new table> -subjects <new table> -bucket <Bucket> \
-//	  -keys <Keys> -export <ExportMachine> -deletion <DeletionMachine>
+//	  -keys <Keys> -key-versions <the stack's KeyVersions> -export <ExportMachine> -deletion <DeletionMachine>
 package main
 
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -29,22 +31,9 @@ import (
 )
 
 func main() {
-	var c cloud.Config
-	flag.StringVar(&c.Control, "control", "", "name of the control table that was put back")
-	flag.StringVar(&c.Subjects, "subjects", "", "name of the subjects table that was put back")
-	flag.StringVar(&c.Bucket, "bucket", "", "name of the bucket")
-	flag.StringVar(&c.LedgerCopy, "ledger-copy", "", "name of the second bucket of the ledger, where there is one")
-	flag.StringVar(&c.Keys, "keys", "", "path in SSM of the suppression keys")
-	flag.StringVar(&c.Export, "export", "", "ARN of the state machine of exports")
-	flag.StringVar(&c.Deletion, "deletion", "", "ARN of the state machine of deletions")
-	versions := flag.String("key-versions", "1", "the stack's KeyVersions")
-	flag.Parse()
-	err := readVersions(*versions, &c.KeyVersions)
-	for _, needed := range []string{c.Control, c.Subjects, c.Bucket, c.Keys, c.Export, c.Deletion} {
-		if needed == "" || err != nil || flag.NArg() > 0 {
-			flag.Usage()
-			os.Exit(2)
-		}
+	c, err := configure(os.Args[1:])
+	if err != nil {
+		os.Exit(2)
 	}
 	if err := run(context.Background(), c, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -52,15 +41,51 @@ func main() {
 	}
 }
 
-func readVersions(text string, into *[]int) error {
+// configure reads the flags. What is wrong with them it prints.
+func configure(args []string) (cloud.Config, error) {
+	var c cloud.Config
+	flags := flag.NewFlagSet("restore", flag.ContinueOnError)
+	flags.StringVar(&c.Control, "control", "", "name of the control table that was put back")
+	flags.StringVar(&c.Subjects, "subjects", "", "name of the subjects table that was put back")
+	flags.StringVar(&c.Bucket, "bucket", "", "name of the bucket")
+	flags.StringVar(&c.LedgerCopy, "ledger-copy", "", "name of the second bucket of the ledger, where there is one")
+	flags.StringVar(&c.Keys, "keys", "", "path in SSM of the suppression keys")
+	flags.StringVar(&c.Export, "export", "", "ARN of the state machine of exports")
+	flags.StringVar(&c.Deletion, "deletion", "", "ARN of the state machine of deletions")
+	flags.Func("key-versions", "the stack's KeyVersions, such as 1,2", func(text string) (err error) {
+		c.KeyVersions, err = versions(text)
+		return err
+	})
+	if err := flags.Parse(args); err != nil {
+		return c, err
+	}
+	var problem error
+	flags.VisitAll(func(f *flag.Flag) {
+		given := f.Value.String() != "" || f.Name == "key-versions" && len(c.KeyVersions) > 0
+		if !given && f.Name != "ledger-copy" {
+			problem = errors.Join(problem, errors.New("-"+f.Name+" is missing"))
+		}
+	})
+	if flags.NArg() > 0 {
+		problem = errors.Join(problem, errors.New("there is an argument that belongs to no flag"))
+	}
+	if problem != nil {
+		fmt.Fprintln(flags.Output(), problem)
+		flags.Usage()
+	}
+	return c, problem
+}
+
+func versions(text string) ([]int, error) {
+	var all []int
 	for field := range strings.SplitSeq(text, ",") {
 		n, err := strconv.Atoi(field)
-		if err != nil {
-			return err
+		if err != nil || n < 1 {
+			return nil, errors.New("is not a list of whole numbers from 1 on")
 		}
-		*into = append(*into, n)
+		all = append(all, n)
 	}
-	return nil
+	return all, nil
 }
 
 // report is what is printed, as one JSON object.
@@ -68,6 +93,7 @@ type report struct {
 	Erasures int       `json:"erasures"`
 	Erased   dsr.Tally `json:"erased_again"`
 	Archives int       `json:"archives_taken_back"`
+	Unknown  int       `json:"archives_removed"` // of requests that are not known
 	Held     int       `json:"requests_held"`
 	Token    string    `json:"gdpr_token"`
 }
@@ -88,7 +114,7 @@ func run(ctx context.Context, c cloud.Config, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	r := report{Erasures: done.Erasures, Erased: done.Erased, Archives: done.Archives, Held: done.Held}
+	r := report{Erasures: done.Erasures, Erased: done.Erased, Archives: done.Archives, Unknown: done.Unknown, Held: done.Held}
 	// The token is printed before the others end, so that it cannot be lost.
 	ended, err := accounts.EndTokens(ctx, func(token string) error {
 		r.Token = token

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -182,6 +183,10 @@ func TestRestoreOfTablesPutBack(t *testing.T) {
 		}
 	}
 	old.erase(t, old.submit(t, dsr.Deletion, "forgotten"))
+	unknown := "exports/" + old.submit(t, dsr.Export, "kept").Task + "/1.zip"
+	if err := old.Bucket.Put(t.Context(), unknown, strings.NewReader("of the kept")); err != nil {
+		t.Fatal(err)
+	}
 
 	now := openLife(t, a, restored)
 	now.credentials = old.credentials
@@ -193,11 +198,14 @@ func TestRestoreOfTablesPutBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	var r report
-	if err := json.Unmarshal(out.Bytes(), &r); err != nil || r.Erasures != 1 || r.Erased.Subjects != 1 || r.Held != 1 {
+	if err := json.Unmarshal(out.Bytes(), &r); err != nil || r.Erasures != 1 || r.Erased.Subjects != 1 || r.Held != 1 || r.Unknown != 1 {
 		t.Errorf("the report is %s, %v", out.String(), err)
 	}
 	if now.has(t, "forgotten") || !now.has(t, "kept") {
 		t.Error("the forgotten are there, or the kept are not")
+	}
+	if _, err := now.Bucket.Head(t.Context(), unknown); kind.Of(err) != kind.NotFound {
+		t.Errorf("the archive of a request that the tables do not know: %v", err)
 	}
 	if got, err := now.service.Get(t.Context(), open.Project, open.Task); err != nil || got.Hold != dsr.HoldRestore {
 		t.Errorf("the request that was open: %+v, %v", got, err)
@@ -219,5 +227,33 @@ func TestRestoreOfTablesPutBack(t *testing.T) {
 	}
 	if got, err := now.store.Track(t.Context(), old.credentials.ProjectID, []events.Event{e}); err != nil || got.Dropped != 1 {
 		t.Errorf("late data: %+v, %v", got, err)
+	}
+}
+
+// Without a version of the key people would be missed, so none is taken for granted.
+func TestEveryFlagIsNeeded(t *testing.T) {
+	whole := map[string]string{
+		"control": "c", "subjects": "s", "bucket": "b", "keys": "/k", "export": machine("export"), "deletion": machine("deletion"), "key-versions": "2,1",
+	}
+	args := func(but string) (all []string) {
+		for name, value := range whole {
+			if name != but {
+				all = append(all, "-"+name, value)
+			}
+		}
+		return all
+	}
+	if c, err := configure(args("")); err != nil || !slices.Equal(c.KeyVersions, []int{2, 1}) {
+		t.Errorf("with every flag: %+v, %v", c, err)
+	}
+	for name := range whole {
+		if _, err := configure(args(name)); err == nil || !strings.Contains(err.Error(), "-"+name) {
+			t.Errorf("without -%s: %v", name, err)
+		}
+	}
+	for _, bad := range []string{"", "0", "1,", "one"} {
+		if _, err := configure(append(args("key-versions"), "-key-versions", bad)); err == nil {
+			t.Errorf("-key-versions %q is taken", bad)
+		}
 	}
 }
