@@ -3,7 +3,7 @@
 // request until it is confirmed, erases everyone again who was erased since, takes
 // back archives that hold them, removes archives of requests that the tables do not
 // know, ends every GDPR token and prints a new one of the
-// owner. What it needs stands in the outputs of the stack; docs/operations.md has
+// owner. Last it lets functions use the tables. What it needs stands in the outputs of the stack; docs/operations.md has
 // the whole way. Running it again does the rest of what was cut off.
 //
 //	go run ./infra/restore -control <new table> -subjects <new table> -bucket <Bucket> \
@@ -121,6 +121,9 @@ func run(ctx context.Context, c cloud.Config, out io.Writer) error {
 		return json.NewEncoder(out).Encode(r)
 	})
 	if err != nil {
+		return err
+	}
+	if err := p.Release(ctx); err != nil {
 		return err
 	}
 	fmt.Fprintf(os.Stderr, "%d GDPR tokens were ended.\n", ended)

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -144,6 +145,45 @@ func (l life) has(t *testing.T, id string) bool {
 	return len(p.Found) > 0
 }
 
+// putBack restores both tables to this moment, under new names.
+func putBack(t *testing.T, a aws.Config, c cloud.Config) cloud.Config {
+	t.Helper()
+	records := dynamodb.NewFromConfig(a)
+	restored := c
+	for name, to := range map[string]*string{c.Control: &restored.Control, c.Subjects: &restored.Subjects} {
+		*to = name + "-restored"
+		_, err := records.UpdateContinuousBackups(t.Context(), &dynamodb.UpdateContinuousBackupsInput{
+			TableName: &name, PointInTimeRecoverySpecification: &types.PointInTimeRecoverySpecification{PointInTimeRecoveryEnabled: aws.Bool(true)},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = records.RestoreTableToPointInTime(t.Context(), &dynamodb.RestoreTableToPointInTimeInput{
+			SourceTableName: &name, TargetTableName: to, UseLatestRestorableTime: aws.Bool(true),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return restored
+}
+
+// usable fails the test unless a function that is given these restored tables
+// opens them, or refuses to.
+func usable(t *testing.T, c cloud.Config, want bool) {
+	t.Helper()
+	c.Restored = true
+	_, err := cloud.Open(t.Context(), c)
+	if want && err != nil || !want && (kind.Of(err) != kind.NotAllowed || !strings.Contains(err.Error(), "infra/restore")) {
+		t.Errorf("a function with these tables: %v; want them taken: %v", err, want)
+	}
+}
+
+// A full is where nothing more can be written.
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, errors.New("there is no room") }
+
 // Both tables are put back to a point before a person was erased; the program
 // erases them again, in the new tables, before anything else uses those.
 func TestRestoreOfTablesPutBack(t *testing.T) {
@@ -164,24 +204,7 @@ func TestRestoreOfTablesPutBack(t *testing.T) {
 	old.visit(t, "kept")
 	open := old.submit(t, dsr.Export, "kept")
 
-	// The point in time.
-	records := dynamodb.NewFromConfig(a)
-	restored := c
-	for name, to := range map[string]*string{c.Control: &restored.Control, c.Subjects: &restored.Subjects} {
-		*to = name + "-restored"
-		_, err := records.UpdateContinuousBackups(t.Context(), &dynamodb.UpdateContinuousBackupsInput{
-			TableName: &name, PointInTimeRecoverySpecification: &types.PointInTimeRecoverySpecification{PointInTimeRecoveryEnabled: aws.Bool(true)},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, err = records.RestoreTableToPointInTime(t.Context(), &dynamodb.RestoreTableToPointInTimeInput{
-			SourceTableName: &name, TargetTableName: to, UseLatestRestorableTime: aws.Bool(true),
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
+	restored := putBack(t, a, c)
 	old.erase(t, old.submit(t, dsr.Deletion, "forgotten"))
 	unknown := "exports/" + old.submit(t, dsr.Export, "kept").Task + "/1.zip"
 	if err := old.Bucket.Put(t.Context(), unknown, strings.NewReader("of the kept")); err != nil {
@@ -193,6 +216,7 @@ func TestRestoreOfTablesPutBack(t *testing.T) {
 	if !now.has(t, "forgotten") {
 		t.Fatal("the tables that were put back do not hold the forgotten")
 	}
+	usable(t, restored, false)
 	var out bytes.Buffer
 	if err := run(t.Context(), restored, &out); err != nil {
 		t.Fatal(err)
@@ -201,6 +225,16 @@ func TestRestoreOfTablesPutBack(t *testing.T) {
 	if err := json.Unmarshal(out.Bytes(), &r); err != nil || r.Erasures != 1 || r.Erased.Subjects != 1 || r.Held != 1 || r.Unknown != 1 {
 		t.Errorf("the report is %s, %v", out.String(), err)
 	}
+	usable(t, restored, true)
+	half := restored
+	half.Subjects = c.Subjects
+	usable(t, half, false)
+	again := putBack(t, a, restored)
+	usable(t, again, false)
+	if err := run(t.Context(), again, full{}); err == nil {
+		t.Error("a restore whose new token was lost ended well")
+	}
+	usable(t, again, false)
 	if now.has(t, "forgotten") || !now.has(t, "kept") {
 		t.Error("the forgotten are there, or the kept are not")
 	}
