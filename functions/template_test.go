@@ -2,6 +2,8 @@ package functions_test
 
 import (
 	"maps"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -171,5 +173,58 @@ func TestEverythingFollowsRestoredTables(t *testing.T) {
 				t.Errorf("LETHE_RESTORED is %q with the tables %q and %q, want %q", n.Value, c.control, c.subjects, c.asks)
 			}
 		})
+	}
+}
+
+// The operations page has every alarm and every parameter of the template and no
+// other, and what its commands name in angle brackets is there.
+func TestOperationsPageIsOfThisTemplate(t *testing.T) {
+	text, err := os.ReadFile("../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, page, _ := strings.Cut(string(text), "\n# Running Lethe on AWS\n")
+	rows := func(head string) (named []string) {
+		t.Helper()
+		_, table, found := strings.Cut(page, "\n| "+head+" |")
+		table, _, _ = strings.Cut(table, "\n\n")
+		if !found {
+			t.Fatalf("the page has no table of %ss", head)
+		}
+		for row := range strings.Lines(table) {
+			cell, _, _ := strings.Cut(strings.TrimPrefix(row, "| "), " | ")
+			for _, name := range regexp.MustCompile("`(\\w+)`").FindAllStringSubmatch(cell, -1) {
+				named = append(named, name[1])
+			}
+		}
+		slices.Sort(named)
+		return named
+	}
+	s := settle(t, nil)
+	if got, want := rows("parameter"), slices.Sorted(maps.Keys(s.parameters)); !slices.Equal(got, want) {
+		t.Errorf("the page has the parameters %v, the template %v", got, want)
+	}
+	var alarms []string
+	for name, r := range s.resources {
+		var of struct {
+			Type string `yaml:"Type"`
+		}
+		if err := r.Decode(&of); err != nil {
+			t.Fatal(err)
+		}
+		if of.Type == "AWS::CloudWatch::Alarm" {
+			alarms = append(alarms, name)
+		}
+	}
+	slices.Sort(alarms)
+	if got := rows("alarm"); !slices.Equal(got, alarms) {
+		t.Errorf("the page has the alarms %v, the template %v", got, alarms)
+	}
+	for _, name := range regexp.MustCompile(`<([A-Z]\w+)`).FindAllStringSubmatch(page, -1) {
+		_, output := s.outputs[name[1]]
+		_, parameter := s.parameters[name[1]]
+		if !output && !parameter {
+			t.Errorf("the page names <%s>, which is neither an output nor a parameter", name[1])
+		}
 	}
 }

@@ -107,7 +107,7 @@ func (s *Service) resume(ctx context.Context, r Request, version table.Version, 
 		r.Window = s.now().Add(s.Settings.CancelWindow)
 	}
 	r.Attempt++
-	r.Reason, r.Hold = "", ""
+	r.Reason, r.Hold, r.Broken = "", "", false
 	r.Finished = zeroTime
 	r, err := s.move(ctx, r, version, to, by, action)
 	if kind.Of(err) == kind.Conflict {
