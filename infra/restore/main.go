@@ -2,12 +2,14 @@
 // the ledger of erasures knows, before any function uses them: it holds every open
 // request until it is confirmed, erases everyone again who was erased since, takes
 // back archives that hold them, removes archives of requests that the tables do not
-// know, ends every GDPR token and prints a new one of the
-// owner. Last it lets functions use the tables. What it needs stands in the outputs of the stack; docs/operations.md has
-// the whole way. Running it again does the rest of what was cut off.
+// know, lists requests that were sent in since, ends every GDPR token and prints a
+// new one of the owner. Last it lets functions use the tables. What it needs stands
+// in the outputs of the stack; docs/operations.md has the whole way. Running it again
+// does the rest of what was cut off.
 //
 //	go run ./infra/restore -control <new table> -subjects <new table> -bucket <Bucket> \
-//	  -keys <Keys> -key-versions <the stack's KeyVersions> -export <ExportMachine> -deletion <DeletionMachine>
+//	  -keys <Keys> -key-versions <the stack's KeyVersions> -export <ExportMachine> -deletion <DeletionMachine> \
+//	  -old-control <ControlTable>
 package main
 
 import (
@@ -21,8 +23,10 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"lethe/shared/account"
 	"lethe/shared/cloud"
@@ -31,21 +35,22 @@ import (
 )
 
 func main() {
-	c, err := configure(os.Args[1:])
+	c, old, err := configure(os.Args[1:])
 	if err != nil {
 		os.Exit(2)
 	}
-	if err := run(context.Background(), c, os.Stdout); err != nil {
+	if err := run(context.Background(), c, old, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-// configure reads the flags. What is wrong with them it prints.
-func configure(args []string) (cloud.Config, error) {
-	var c cloud.Config
+// configure reads the flags; old is the name of the control table of before, or
+// empty. What is wrong with them it prints.
+func configure(args []string) (c cloud.Config, old string, err error) {
 	flags := flag.NewFlagSet("restore", flag.ContinueOnError)
 	flags.StringVar(&c.Control, "control", "", "name of the control table that was put back")
+	flags.StringVar(&old, "old-control", "", "name of the control table that it takes the place of, to list requests that were sent in since; where that can be read")
 	flags.StringVar(&c.Subjects, "subjects", "", "name of the subjects table that was put back")
 	flags.StringVar(&c.Bucket, "bucket", "", "name of the bucket")
 	flags.StringVar(&c.LedgerCopy, "ledger-copy", "", "name of the second bucket of the ledger, where there is one")
@@ -57,12 +62,12 @@ func configure(args []string) (cloud.Config, error) {
 		return err
 	})
 	if err := flags.Parse(args); err != nil {
-		return c, err
+		return c, old, err
 	}
 	var problem error
 	flags.VisitAll(func(f *flag.Flag) {
 		given := f.Value.String() != "" || f.Name == "key-versions" && len(c.KeyVersions) > 0
-		if !given && f.Name != "ledger-copy" {
+		if !given && f.Name != "ledger-copy" && f.Name != "old-control" {
 			problem = errors.Join(problem, errors.New("-"+f.Name+" is missing"))
 		}
 	})
@@ -73,7 +78,7 @@ func configure(args []string) (cloud.Config, error) {
 		fmt.Fprintln(flags.Output(), problem)
 		flags.Usage()
 	}
-	return c, problem
+	return c, old, problem
 }
 
 func versions(text string) ([]int, error) {
@@ -95,10 +100,22 @@ type report struct {
 	Archives int       `json:"archives_taken_back"`
 	Unknown  int       `json:"archives_removed"` // of requests that are not known
 	Held     int       `json:"requests_held"`
-	Token    string    `json:"gdpr_token"`
+	// Lost is the open and failed requests of the old control table that the new one
+	// does not know; null where no old one was named.
+	Lost  []lost `json:"requests_lost"`
+	Token string `json:"gdpr_token"`
 }
 
-func run(ctx context.Context, c cloud.Config, out io.Writer) error {
+// lost is a request that has to be sent in again.
+type lost struct {
+	Task    string    `json:"task_id"`
+	Project string    `json:"project"`
+	Type    dsr.Type  `json:"type"`
+	Created time.Time `json:"date_requested"`
+	Due     time.Time `json:"due"`
+}
+
+func run(ctx context.Context, c cloud.Config, old string, out io.Writer) error {
 	connection, err := config.LoadDefaultConfig(ctx)
 	if err != nil {
 		return err
@@ -110,11 +127,22 @@ func run(ctx context.Context, c cloud.Config, out io.Writer) error {
 	}
 	accounts := account.New(p.Control, p.Clock)
 	service := p.Service(accounts, events.New(p.Subjects, p.Keys, p.Clock, events.Shared(), events.Log(p.Log)))
+	var r report
+	if old != "" {
+		unknown, err := service.Unknown(ctx, cloud.NewTable(dynamodb.NewFromConfig(connection), old, time.Now))
+		if err != nil {
+			return err
+		}
+		r.Lost = []lost{}
+		for _, q := range unknown {
+			r.Lost = append(r.Lost, lost{q.Task, q.Project, q.Type, q.Created, q.Due})
+		}
+	}
 	done, err := service.Restore(ctx)
 	if err != nil {
 		return err
 	}
-	r := report{Erasures: done.Erasures, Erased: done.Erased, Archives: done.Archives, Unknown: done.Unknown, Held: done.Held}
+	r.Erasures, r.Erased, r.Archives, r.Unknown, r.Held = done.Erasures, done.Erased, done.Archives, done.Unknown, done.Held
 	// The token is printed before the others end, so that it cannot be lost.
 	ended, err := accounts.EndTokens(ctx, func(token string) error {
 		r.Token = token

@@ -206,7 +206,8 @@ func TestRestoreOfTablesPutBack(t *testing.T) {
 
 	restored := putBack(t, a, c)
 	old.erase(t, old.submit(t, dsr.Deletion, "forgotten"))
-	unknown := "exports/" + old.submit(t, dsr.Export, "kept").Task + "/1.zip"
+	since := old.submit(t, dsr.Export, "kept")
+	unknown := "exports/" + since.Task + "/1.zip"
 	if err := old.Bucket.Put(t.Context(), unknown, strings.NewReader("of the kept")); err != nil {
 		t.Fatal(err)
 	}
@@ -218,12 +219,15 @@ func TestRestoreOfTablesPutBack(t *testing.T) {
 	}
 	usable(t, restored, false)
 	var out bytes.Buffer
-	if err := run(t.Context(), restored, &out); err != nil {
+	if err := run(t.Context(), restored, c.Control, &out); err != nil {
 		t.Fatal(err)
 	}
 	var r report
 	if err := json.Unmarshal(out.Bytes(), &r); err != nil || r.Erasures != 1 || r.Erased.Subjects != 1 || r.Held != 1 || r.Unknown != 1 {
 		t.Errorf("the report is %s, %v", out.String(), err)
+	}
+	if len(r.Lost) != 1 || r.Lost[0].Task != since.Task || r.Lost[0].Type != dsr.Export || !r.Lost[0].Due.Equal(since.Due) {
+		t.Errorf("the requests that are lost: %+v, want the export of after the point in time", r.Lost)
 	}
 	usable(t, restored, true)
 	half := restored
@@ -231,7 +235,7 @@ func TestRestoreOfTablesPutBack(t *testing.T) {
 	usable(t, half, false)
 	again := putBack(t, a, restored)
 	usable(t, again, false)
-	if err := run(t.Context(), again, full{}); err == nil {
+	if err := run(t.Context(), again, "", full{}); err == nil {
 		t.Error("a restore whose new token was lost ended well")
 	}
 	usable(t, again, false)
@@ -277,16 +281,16 @@ func TestEveryFlagIsNeeded(t *testing.T) {
 		}
 		return all
 	}
-	if c, err := configure(args("")); err != nil || !slices.Equal(c.KeyVersions, []int{2, 1}) {
+	if c, _, err := configure(args("")); err != nil || !slices.Equal(c.KeyVersions, []int{2, 1}) {
 		t.Errorf("with every flag: %+v, %v", c, err)
 	}
 	for name := range whole {
-		if _, err := configure(args(name)); err == nil || !strings.Contains(err.Error(), "-"+name) {
+		if _, _, err := configure(args(name)); err == nil || !strings.Contains(err.Error(), "-"+name) {
 			t.Errorf("without -%s: %v", name, err)
 		}
 	}
 	for _, bad := range []string{"", "0", "1,", "one"} {
-		if _, err := configure(append(args("key-versions"), "-key-versions", bad)); err == nil {
+		if _, _, err := configure(append(args("key-versions"), "-key-versions", bad)); err == nil {
 			t.Errorf("-key-versions %q is taken", bad)
 		}
 	}
