@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"io"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
 
 	"lethe/shared/account"
+	"lethe/shared/dsr"
 	"lethe/shared/kind"
 	"lethe/shared/table"
 )
@@ -287,4 +289,15 @@ func (broken) GetMany(context.Context, []table.Key) (map[table.Key]table.Item, e
 
 func (broken) Query(context.Context, table.Query) (table.Page, error) {
 	return table.Page{}, kind.E(kind.Unavailable, "query")
+}
+
+func TestRulesAreTheDefaultsUntilSettled(t *testing.T) {
+	w := newWorld()
+	c := w.found(t)
+	if got, err := w.Rules(t.Context(), c.ProjectID); err != nil || !reflect.DeepEqual(got, dsr.Defaults()) {
+		t.Errorf("Rules = %+v, %v; want the defaults", got, err)
+	}
+	if _, err := w.Rules(t.Context(), "#"); kind.Of(err) != kind.NotFound {
+		t.Errorf("Rules of no project: %v, want %v", err, kind.NotFound)
+	}
 }

@@ -17,9 +17,11 @@ import (
 // into another partition, or be a secret in the clear.
 //
 //	account                     organisation              the one organisation
+//	account                     rules                     a dsr.Organisation
 //	account                     project#<project>         a Project
 //	account                     member#<name>             a membership of the organisation
 //	account#project#<project>   member#<name>             a membership of the project
+//	account#project#<project>   rules                     a dsr.Project
 //	account#credential#<sha256> credential                what a secret or a project token stands for
 //	account#audit#<project>     <13-digit ms>#<random>    a dsr.Entry
 const (
@@ -28,6 +30,7 @@ const (
 	afterProjects = "project$" // '$' follows '#'
 	memberPrefix  = "member#"
 	afterMembers  = "member$"
+	rulesSK       = "rules"
 
 	credentialPrefix = directory + "#credential#"
 	credentialSK     = "credential"
@@ -36,6 +39,12 @@ const (
 func organisationKey() table.Key { return table.Key{PK: directory, SK: "organisation"} }
 
 func projectKey(id string) table.Key { return table.Key{PK: directory, SK: projectPrefix + id} }
+
+func organisationRulesKey() table.Key { return table.Key{PK: directory, SK: rulesSK} }
+
+func projectRulesKey(project string) table.Key {
+	return table.Key{PK: directory + "#project#" + project, SK: rulesSK}
+}
 
 func projectsQuery() table.Query {
 	return table.Query{PK: directory, From: projectPrefix, To: afterProjects}

@@ -377,7 +377,7 @@ func TestLimitsSayWhich(t *testing.T) {
 func TestStoreAway(t *testing.T) {
 	w := newWorld(t)
 	task := w.create(deletions, `{"distinct_ids":["bob"]}`)
-	parts := dsr.Parts{Control: away{w.control}, Bucket: w.bucket, Workflow: still{}, Sources: []dsr.Source{w.people}, Auditor: w.accounts,
+	parts := dsr.Parts{Control: away{w.control}, Bucket: w.bucket, Workflow: still{}, Sources: []dsr.Source{w.people}, Accounts: w.accounts,
 		Keys: kind.Keyring{{Version: 1, Secret: []byte("a key for tests")}}, Clock: w.now, Log: w.parts.Log}
 	w.parts.Service = dsr.New(parts)
 	w.handler = api.New(w.parts)

@@ -49,7 +49,7 @@ func newWorld(t *testing.T) *world {
 	}
 	log := slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	w.service = dsr.New(dsr.Parts{
-		Control: w.control, Bucket: w.bucket, Workflow: still{}, Sources: []dsr.Source{w.people}, Auditor: w.accounts,
+		Control: w.control, Bucket: w.bucket, Workflow: still{}, Sources: []dsr.Source{w.people}, Accounts: w.accounts,
 		Keys: kind.Keyring{{Version: 1, Secret: []byte("a key for tests")}}, Clock: w.now, Log: log,
 		Settings: dsr.Settings{CancelWindow: time.Hour},
 	})

@@ -98,12 +98,12 @@ func OpenWith(ctx context.Context, a aws.Config, c Config) (*Platform, error) {
 	return p, nil
 }
 
-// Service is the domain over these parts, with the auditor and the sources of a
+// Service is the domain over these parts, with the accounts and the sources of a
 // deployment.
-func (p *Platform) Service(auditor dsr.Auditor, sources ...dsr.Source) *dsr.Service {
+func (p *Platform) Service(accounts dsr.Accounts, sources ...dsr.Source) *dsr.Service {
 	return dsr.New(dsr.Parts{
 		Control: p.Control, Bucket: p.Bucket, LedgerCopy: p.LedgerCopy, Workflow: p.Workflow,
-		Sources: sources, Auditor: auditor, Keys: p.Keys, Clock: p.Clock, Log: p.Log, Settings: p.settings,
+		Sources: sources, Accounts: accounts, Keys: p.Keys, Clock: p.Clock, Log: p.Log, Settings: p.settings,
 	})
 }
 

@@ -4,7 +4,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"lethe/shared/kind"
@@ -13,13 +15,13 @@ import (
 
 // All keys of this package in the control table:
 //
-//	request#<task>                       request | ids#<page> | batch#<plan>#<n> | cursor#<plan>#<n> | pack#<plan>
+//	request#<task>                       request | ids#<page> | batch#<set>#<n>#<piece> | grown#<plan>#<n> | cursor#<plan>#<n> | pack#<plan>
 //	project#<id>#requests[#<type>]       <13-digit ms>#<task>
 //	project#<id>#mark#<mark>             <task>     which requests concern a subject
 //	project#<id>#idempotency             <SHA-256 of the key>
 //	project#<id>#subject-request         <subject_request_id>
 //	project#<id>                         outstanding | rate
-//	ledger                               <13-digit ms of the cutoff>-<task>      entries of the ledger that these records know of
+//	ledger                               <13-digit ms of the cutoff>-<task>-<hash>  entries of the ledger that these records know of
 //
 // and in the index, for requests that are open: open / <13-digit ms>#<task>, and for
 // those that are broken: broken / <13-digit ms of the end>#<task>.
@@ -32,8 +34,12 @@ func idsKey(task string, page int) table.Key {
 	return table.Key{PK: requestPartition + task, SK: fmt.Sprintf("ids#%04d", page)}
 }
 
-func batchKey(r Request, n int) table.Key {
-	return table.Key{PK: requestPartition + r.Task, SK: fmt.Sprintf("batch#%04d#%04d", r.Plan, n)}
+func batchKey(r Request, n, piece int) table.Key {
+	return table.Key{PK: requestPartition + r.Task, SK: fmt.Sprintf("batch#%s#%04d#%02d", r.Set, n, piece)}
+}
+
+func grownKey(r Request, n int) table.Key {
+	return table.Key{PK: requestPartition + r.Task, SK: fmt.Sprintf("grown#%04d#%04d", r.Plan, n)}
 }
 
 func cursorKey(r Request, n int) table.Key {
@@ -104,9 +110,14 @@ const (
 
 func certificateObject(task string) string { return certificatePrefix + task + ".json" }
 
-func ledgerObject(r Request) string { return ledgerPrefix + ledgerName(r) + ".json" }
+func ledgerObject(entry string) string { return ledgerPrefix + entry + ".json" }
 
-func ledgerName(r Request) string { return moment(r.Limit) + "-" + r.Task }
+// ledgerName names the entry that puts these marks into the ledger for r: another for
+// other marks, so that no entry is ever written over by one that holds less.
+func ledgerName(r Request, marks []string) string {
+	sum := sha256.Sum256([]byte(strings.Join(slices.Sorted(slices.Values(marks)), "\n")))
+	return moment(r.Limit) + "-" + r.Task + "-" + hex.EncodeToString(sum[:8])
+}
 
 const ledgerPartition = "ledger"
 

@@ -55,6 +55,16 @@ type Auditor interface {
 	Record(ctx context.Context, e Entry) ([]table.Op, error)
 }
 
+// Accounts is what the domain asks of whoever knows the organisation.
+type Accounts interface {
+	Auditor
+	// Rules reads what holds for a project; kind.NotFound without one.
+	Rules(ctx context.Context, project string) (Rules, error)
+	// Handlers returns the mail addresses of everyone who may handle the requests of
+	// a project: owners and admins, no programs.
+	Handlers(ctx context.Context, project string) ([]string, error)
+}
+
 // An Entry of the audit trail tells who did what to which request. It never holds
 // an identifier of a data subject.
 type Entry struct {
@@ -72,7 +82,7 @@ type Parts struct {
 	Bucket   blob.Bucket
 	Workflow Workflow
 	Sources  []Source
-	Auditor  Auditor
+	Accounts Accounts
 	Keys     kind.Keyring
 	Clock    Clock
 	Log      *slog.Logger

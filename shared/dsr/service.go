@@ -102,7 +102,7 @@ func (s *Service) move(ctx context.Context, r Request, version table.Version, to
 		ops = append(ops, table.AddUpTo(outstandingKey(r.Project), 1, s.Settings.Outstanding))
 	}
 	if action != "" {
-		audit, err := s.Auditor.Record(ctx, Entry{Project: r.Project, Time: s.now(), Actor: by.Actor, From: by.From, Action: action, Task: r.Task})
+		audit, err := s.Accounts.Record(ctx, Entry{Project: r.Project, Time: s.now(), Actor: by.Actor, From: by.From, Action: action, Task: r.Task})
 		if err != nil {
 			return r, kind.Wrap("audit", err)
 		}

@@ -177,7 +177,7 @@ func (s *Service) firstRecords(ctx context.Context, r Request, sub Submission, i
 		item.Expires = r.Created.Add(idempotencyLife)
 		ops = append(ops, table.Put(item, table.IfAbsent()))
 	}
-	audit, err := s.Auditor.Record(ctx, Entry{Project: r.Project, Time: r.Created, Actor: sub.By.Actor, From: sub.By.From, Action: "submit " + string(r.Type), Task: r.Task})
+	audit, err := s.Accounts.Record(ctx, Entry{Project: r.Project, Time: r.Created, Actor: sub.By.Actor, From: sub.By.From, Action: "submit " + string(r.Type), Task: r.Task})
 	if err != nil {
 		return nil, kind.Wrap("audit", err)
 	}
@@ -276,12 +276,15 @@ func parseIDs(raw []string) ([]kind.Subject, error) {
 	return ids, nil
 }
 
+// storedSize is the most that JSON makes of an identifier in a list.
+func storedSize(id string) int { return 6*len(id) + 3 }
+
 // pages cuts ids so that each part stays under idsPageBytes when stored.
 func pages(ids []kind.Subject) [][]kind.Subject {
 	var out [][]kind.Subject
 	from, size := 0, 0
 	for i, id := range ids {
-		n := 6*len(id) + 3 // the most that JSON makes of it
+		n := storedSize(string(id))
 		if size+n > idsPageBytes && i > from {
 			out = append(out, ids[from:i])
 			from, size = i, 0

@@ -163,7 +163,7 @@ func (p *Platform) Close() error {
 
 // Service makes the service of requests on this platform. It must be called once,
 // before Run.
-func (p *Platform) Service(a dsr.Auditor, settings dsr.Settings, sources ...dsr.Source) (*dsr.Service, error) {
+func (p *Platform) Service(a dsr.Accounts, settings dsr.Settings, sources ...dsr.Source) (*dsr.Service, error) {
 	// The service starts executions, and executions run tasks of the service: the
 	// workflow gets its engine once there are tasks to give the engine.
 	w := &workflow{}
@@ -171,7 +171,7 @@ func (p *Platform) Service(a dsr.Auditor, settings dsr.Settings, sources ...dsr.
 		settings.TaskLife = taskLife
 	}
 	parts := dsr.Parts{
-		Control: p.Control, Bucket: p.Bucket, Workflow: w, Sources: sources, Auditor: a,
+		Control: p.Control, Bucket: p.Bucket, Workflow: w, Sources: sources, Accounts: a,
 		Keys: p.Keys, Clock: p.Clock, Log: p.config.Log, Settings: settings,
 	}
 	if p.copy != nil {
