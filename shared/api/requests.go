@@ -164,10 +164,10 @@ func (e *edge) listOnly(c *call, page, size int) ([]dsr.Request, int, error) {
 		return e.Service.List(c.r.Context(), c.project.ID, "", page, size)
 	}
 	switch only := dsr.Only(c.query.Get("only")); only {
-	case dsr.OnlyOpen, dsr.OnlyOverdue, dsr.OnlyFailed:
+	case dsr.OnlyOpen, dsr.OnlyOverdue, dsr.OnlyBroken:
 		return e.Service.ListOnly(c.r.Context(), c.project.ID, only, page, size)
 	}
-	return nil, 0, kind.Say(kind.Invalid, "only must be open, overdue or failed.")
+	return nil, 0, kind.Say(kind.Invalid, "only must be open, overdue or broken.")
 }
 
 // pages answers a page of what find finds.

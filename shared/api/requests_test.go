@@ -257,9 +257,9 @@ func TestListOfAll(t *testing.T) {
 		"&only=open":                 {open, late},
 		"&only=open&page_size=1":     {open},
 		"&only=open&page=3":          {},
-		"&only=overdue":              {late},
-		"&only=failed":               {failed},
-		"&only=failed&page_size=100": {failed},
+		"&only=overdue":              {failed, late},
+		"&only=broken":               {failed},
+		"&only=broken&page_size=100": {failed},
 	} {
 		a := w.want(w.do("GET", w.at(requests)+query, ""), http.StatusOK, "")
 		var list []struct {
@@ -272,7 +272,7 @@ func TestListOfAll(t *testing.T) {
 		got := []string{}
 		for _, r := range list {
 			got = append(got, r.Task)
-			if r.Overdue != (r.Task == late) {
+			if r.Overdue != (r.Task == late || r.Task == failed) {
 				t.Errorf("%q: %s is overdue: %v", query, r.Task, r.Overdue)
 			}
 		}
@@ -280,7 +280,7 @@ func TestListOfAll(t *testing.T) {
 			t.Errorf("%q: got %v, want %v", query, got, want)
 		}
 	}
-	w.want(w.do("GET", w.at(requests)+"&only=all", ""), http.StatusBadRequest, "open, overdue or failed")
+	w.want(w.do("GET", w.at(requests)+"&only=all", ""), http.StatusBadRequest, "open, overdue or broken")
 }
 
 func TestDownload(t *testing.T) {

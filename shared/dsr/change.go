@@ -108,13 +108,14 @@ type Reruns struct {
 	Gone  int `json:"gone"`  // never again: their identifiers were removed
 }
 
-// RerunAll runs every request of a project again that is Unfinished, oldest first,
-// as many as may be open. Called again it goes on with those that are left.
+// RerunAll runs every request of a project again that is Broken, in the order in
+// which they broke, as many as may be open. Called again it goes on with those that
+// are left.
 func (s *Service) RerunAll(ctx context.Context, project string, by By) (Reruns, error) {
 	var done Reruns
-	err := s.eachIndexed(ctx, failedPartition(project), func(r Request) error {
+	err := s.eachIn(ctx, table.Query{PK: brokenPartition}, func(r Request) error {
 		switch {
-		case !r.Unfinished(): // the index lags behind
+		case r.Project != project:
 			return nil
 		case r.IDsGone:
 			done.Gone++
@@ -153,7 +154,7 @@ func (s *Service) resume(ctx context.Context, r Request, version table.Version, 
 	}
 	r.Attempt++
 	r.Reason, r.Hold, r.Held = "", "", zeroTime
-	r.Finished, r.Refused, r.Nothing = zeroTime, nil, false
+	r.Finished, r.Refused, r.Broken = zeroTime, nil, false
 	r, err := s.move(ctx, r, version, to, by, action, more...)
 	if kind.Of(err) == kind.Conflict {
 		return r, kind.Say(kind.Conflict, "This request was changed by someone else at the same moment. Look at it again.")

@@ -85,8 +85,10 @@ func addMonths(t time.Time, n int) time.Time {
 	return first.AddDate(0, 0, min(t.Day(), last)-1)
 }
 
-// Overdue reports whether r is open past its due day.
-func (r Request) Overdue(now time.Time) bool { return r.Status.Open() && now.After(r.Due) }
+// Overdue reports whether r is unanswered past its due day: open, or to be run again.
+func (r Request) Overdue(now time.Time) bool {
+	return (r.Status.Open() || r.Rerunnable()) && now.After(r.Due)
+}
 
 // Day is the day, as 2026-03-31, on which one of r's deadlines falls in the zone
 // that they were counted in; "" for the zero time.

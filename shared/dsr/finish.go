@@ -25,7 +25,7 @@ func (s *Service) Finish(ctx context.Context, step Step) (Step, error) {
 	}
 	if step.Failure != nil {
 		s.Log.ErrorContext(ctx, "a request failed", "task", r.Task, "attempt", r.Attempt, "error", step.Failure.Error)
-		return step.after(Closed), s.fail(ctx, r, version, failure(step.Failure.Error))
+		return step.after(Closed), s.breakOff(ctx, r, version, failure(step.Failure.Error))
 	}
 	if r.Type == Export {
 		err = s.finishExport(ctx, r, version)
@@ -51,7 +51,7 @@ func (s *Service) finishExport(ctx context.Context, r Request, version table.Ver
 		return err
 	}
 	if r.ArchiveSize == 0 {
-		r.Afresh, r.Nothing = true, true
+		r.Afresh = true
 		return s.fail(ctx, r, version, "Nothing was found for any of the identifiers, so there is nothing to hand out.")
 	}
 	r.Finished = s.now()
@@ -78,7 +78,6 @@ func (s *Service) finishDeletion(ctx context.Context, r Request, version table.V
 		return err
 	}
 	if before == (Tally{}) && r.Restored == (Tally{}) {
-		r.Nothing = true
 		return s.fail(ctx, r, version, "Nothing was found for any of the identifiers. Data of theirs that arrives late stays out all the same.")
 	}
 	_, err = s.move(ctx, r, version, Success, program, "finish deletion")

@@ -27,7 +27,7 @@ import (
 //	ended#with-ids | ended#without-ids   <13-digit ms of the end>#<task>         requests on their way out (retire.go)
 //
 // and in the index, for requests that are open: open / <13-digit ms>#<task>, and for
-// those that may be run again: failed#<project> / <13-digit ms>#<task>.
+// those that are broken: broken / <13-digit ms of the end>#<task>.
 
 const requestPartition = "request#"
 
@@ -102,18 +102,18 @@ func outstandingKey(project string) table.Key {
 
 func rateKey(project string) table.Key { return table.Key{PK: "project#" + project, SK: "rate"} }
 
-const openPartition = "open"
+const (
+	openPartition   = "open"
+	brokenPartition = "broken"
+)
 
-func failedPartition(project string) string { return "failed#" + project }
-
-// index is where a request stands in the index.
-func index(r Request) table.Key {
-	sk := moment(r.Created) + "#" + r.Task
+// place is where a request stands in the index.
+func place(r Request) table.Key {
 	switch {
 	case r.Status.Open():
-		return table.Key{PK: openPartition, SK: sk}
-	case r.Unfinished():
-		return table.Key{PK: failedPartition(r.Project), SK: sk}
+		return table.Key{PK: openPartition, SK: moment(r.Created) + "#" + r.Task}
+	case r.Status == Failure && r.Broken:
+		return table.Key{PK: brokenPartition, SK: moment(r.Finished) + "#" + r.Task}
 	}
 	return table.Key{}
 }

@@ -87,35 +87,36 @@ type Only string
 
 const (
 	OnlyOpen    Only = "open"
-	OnlyOverdue Only = "overdue"
-	OnlyFailed  Only = "failed" // and may be run again: Request.Unfinished
+	OnlyOverdue Only = "overdue" // Request.Overdue
+	OnlyBroken  Only = "broken"  // Request.Rerunnable
 )
 
 // ListOnly is List of those requests, of both types. It asks the index, so that what
 // changed a moment ago may be missing.
 func (s *Service) ListOnly(ctx context.Context, project string, only Only, page, size int) ([]Request, int, error) {
-	pk, now := openPartition, s.now()
-	if only == OnlyFailed {
-		pk = failedPartition(project)
-	}
+	now := s.now()
 	var all []Request
-	err := s.eachIndexed(ctx, pk, func(r Request) error {
-		fits := r.Status.Open()
-		switch only {
-		case OnlyOverdue:
-			fits = r.Overdue(now)
-		case OnlyFailed:
-			fits = r.Unfinished()
+	for _, pk := range []string{openPartition, brokenPartition} {
+		err := s.eachIn(ctx, table.Query{PK: pk}, func(r Request) error {
+			fits := r.Project == project
+			switch only {
+			case OnlyOpen:
+				fits = fits && r.Status.Open()
+			case OnlyOverdue:
+				fits = fits && r.Overdue(now)
+			case OnlyBroken:
+				fits = fits && r.Rerunnable()
+			}
+			if fits {
+				all = append(all, r)
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, 0, err
 		}
-		if fits && r.Project == project {
-			all = append(all, r)
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, 0, err
 	}
-	slices.Reverse(all) // the index has the oldest first
+	slices.SortStableFunc(all, func(a, b Request) int { return b.Created.Compare(a.Created) })
 	from := min((page-1)*size, len(all))
 	return all[from:min(from+size, len(all))], len(all), nil
 }

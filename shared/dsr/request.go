@@ -96,10 +96,11 @@ type Request struct {
 	// IDsGone means that its identifiers were removed, and with them the way to run it
 	// again.
 	IDsGone bool `json:"ids_gone,omitempty"`
-	// Nothing means that it ended FAILURE because nothing was found for anyone.
-	Nothing bool `json:"nothing,omitempty"`
 	// Reason is why a request ended FAILURE, or why it waits, as a sentence.
 	Reason string `json:"reason,omitempty"`
+	// Broken tells a FAILURE of Lethe's, which is to be run again, from one for which
+	// nothing was found or that was refused, which is an answer.
+	Broken bool `json:"broken,omitempty"`
 	// Hold is why an open request stands in STAGING until somebody confirms it; empty
 	// if it does not. Reason says it in a sentence.
 	Hold Hold      `json:"hold,omitempty"`
@@ -164,9 +165,8 @@ func (t *Tally) sum(more Tally) {
 // Begun reports whether a deletion has passed Begin.
 func (r Request) Begun() bool { return r.Type == Deletion && !r.Limit.IsZero() }
 
-// Unfinished reports whether r ended FAILURE for a reason that running it again may
-// do away with: not because nothing was found, nor because it was refused.
-func (r Request) Unfinished() bool { return r.Status == Failure && !r.Nothing && len(r.Refused) == 0 }
+// Rerunnable reports whether r broke and can be run again.
+func (r Request) Rerunnable() bool { return r.Broken && !r.IDsGone }
 
 // work names the files of r's present try.
 func (r Request) work() string { return archive.Work(r.Task, r.Plan) }
