@@ -93,6 +93,16 @@ func TestDriversKeepTheirModules(t *testing.T) {
 	}
 }
 
+// Deadlines are counted in time zones, which a machine or Lambda may not have.
+func TestTimeZonesAreInTheBinaries(t *testing.T) {
+	for _, p := range packages(t) {
+		counts := p.path == "cmd/lethe" || p.path == "functions/api"
+		if counts != slices.Contains(p.outside, "time/tzdata") {
+			t.Errorf("%s imports time/tzdata: %v, want %v", p.path, !counts, counts)
+		}
+	}
+}
+
 // fits reports whether path is one of patterns, which spaces separate.
 func fits(patterns, path string) bool {
 	for _, p := range strings.Fields(patterns) {
