@@ -245,40 +245,77 @@ func TestRetireNothingOpen(t *testing.T) {
 // Whoever runs a request again at the moment of its retirement, gets it whole or is
 // told that it is too late.
 func TestRetireMeetsRerun(t *testing.T) {
-	w := newWorld(t)
-	w.retiring()
-	w.source.broken = true
-	r := w.submit(dsr.Export, anna)
-	w.settle()
-	w.want(r, dsr.Failure)
-	w.source.broken = false
-	w.advance(31 * day)
-	stored := w.control
-	w.control = meeting{stored, func() {
-		w.control = stored
-		w.build()
-		if _, err := w.Rerun(t.Context(), project, r.Task, dsr.By{}); err != nil {
-			t.Errorf("run again: %v", err)
-		}
-	}}
-	w.build()
-	w.sweep()
-	w.settle()
-	if got := w.want(r, dsr.Success); got.IDsGone || got.Before.Events != 3 {
-		t.Errorf("got %+v", got)
+	for name, pk := range map[string]func(dsr.Request) string{
+		"before it is read": func(dsr.Request) string { return "ended#with-ids" },
+		"after it was read": func(r dsr.Request) string { return "request#" + r.Task },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.retiring()
+			w.source.broken = true
+			r := w.submit(dsr.Export, anna)
+			w.settle()
+			w.want(r, dsr.Failure)
+			w.source.broken = false
+			w.advance(31 * day)
+			w.meet(pk(r), func() {
+				if _, err := w.Rerun(t.Context(), project, r.Task, dsr.By{}); err != nil {
+					t.Errorf("run again: %v", err)
+				}
+			})
+			w.sweep()
+			w.settle()
+			if got := w.want(r, dsr.Success); got.IDsGone || got.Before.Events != 3 {
+				t.Errorf("got %+v", got)
+			}
+		})
 	}
 }
 
-// A meeting calls between when somebody looked for what is to be retired.
-type meeting struct {
-	table.Table
-	between func()
+// Two sweeps at once take the same steps, and neither takes it for an error.
+func TestRetireTwiceAtOnce(t *testing.T) {
+	w := newWorld(t)
+	w.retiring()
+	r := w.submit(dsr.Deletion, anna)
+	w.settle()
+	for _, c := range []struct {
+		pk    string
+		after time.Duration
+		left  string
+	}{{"ended#with-ids", 31 * day, anna}, {"ended#without-ids", 800 * day, r.Task + " / request"}} {
+		w.advance(c.after)
+		w.meet(c.pk, w.sweep)
+		w.sweep()
+		if w.mentions(c.left) > 0 {
+			t.Errorf("%s is still there", c.left)
+		}
+	}
 }
 
-func (m meeting) Query(ctx context.Context, q table.Query) (table.Page, error) {
+// meet lets something happen, on the table as it is, when somebody has asked for a
+// partition.
+func (w *world) meet(pk string, happens func()) {
+	whole := w.control
+	w.control = &meeting{whole, pk, func() {
+		w.control = whole
+		w.build()
+		happens()
+	}}
+	w.build()
+}
+
+type meeting struct {
+	table.Table
+	pk      string
+	happens func()
+}
+
+func (m *meeting) Query(ctx context.Context, q table.Query) (table.Page, error) {
 	page, err := m.Table.Query(ctx, q)
-	if q.PK == "ended#with-ids" && len(page.Items) > 0 {
-		m.between()
+	if q.PK == m.pk && len(page.Items) > 0 && m.happens != nil {
+		happens := m.happens
+		m.happens = nil
+		happens()
 	}
 	return page, err
 }
