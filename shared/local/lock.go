@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/ncruces/go-sqlite3"
 	"golang.org/x/sys/unix"
 
 	"lethe/shared/kind"
@@ -122,10 +123,13 @@ func unwritable(err error) error {
 // systemSays is what the system said, without the paths that err names.
 func systemSays(err error) string {
 	var number syscall.Errno
+	var code sqlite3.ErrorCode
 	var path *fs.PathError
 	switch {
 	case errors.As(err, &number):
 		return number.Error()
+	case errors.As(err, &code):
+		return strings.TrimPrefix(code.Error(), "sqlite3: ")
 	case errors.As(err, &path):
 		return path.Err.Error()
 	}
