@@ -73,9 +73,6 @@ func (p *Platform) Backup(ctx context.Context, to string) (Backup, error) {
 	}
 	defer p.backing.Unlock()
 	b := Backup{Version: backupVersion, Made: p.Clock().UTC().Truncate(time.Millisecond), Files: []BackupFile{}}
-	if err := freePlace(to); err != nil {
-		return b, err
-	}
 	if unfinished, _ := Unfinished(p.config.Data); unfinished {
 		return b, kind.Say(kind.Invalid, "A restore of this data directory was cut off: run it again before a backup is made.")
 	}
@@ -84,7 +81,7 @@ func (p *Platform) Backup(ctx context.Context, to string) (Backup, error) {
 		return b, badPlace(err)
 	}
 	w := backupWriter{ctx: ctx, backup: &b, root: d.dir}
-	err = freePlace(to) // another process may have ended one since
+	err = freePlace(to)
 	if err == nil {
 		err = w.write(p)
 	}

@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -246,5 +247,75 @@ func TestBackupTellsWhichSideFails(t *testing.T) {
 		if kind.Of(err) != c.want || !strings.HasPrefix(kind.Sentence(err), c.says) {
 			t.Errorf("%s: got %v saying %q, want %v saying %q", name, err, kind.Sentence(err), c.want, c.says)
 		}
+	}
+}
+
+// Where the new directory cannot be moved to its place, the old one comes back.
+func TestReplacePutsTheOldOneBack(t *testing.T) {
+	dir := t.TempDir()
+	data, to := filepath.Join(dir, "at", "data"), filepath.Join(dir, "backup")
+	if _, err := openTest(t, filepath.Join(dir, "other")).Backup(t.Context(), to); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Stage(t.Context(), to, data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Replace(time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if s, err = Stage(t.Context(), to, data); err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	made := s.draft.dir
+	s.draft.dir = filepath.Dir(data) // which cannot be moved into itself
+	if _, err := s.Replace(time.Now()); kind.Of(err) != kind.Forbidden {
+		t.Errorf("got %v, want %v", err, kind.Forbidden)
+	}
+	if !Holds(data) {
+		t.Error("the old directory is not in its place")
+	}
+	s.draft.dir = made
+}
+
+// A lock is that of the directory which stands there, not of one that was moved away
+// while somebody waited for it.
+func TestLockOfADirectoryThatIsMoved(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "dir")
+	for round := range 300 {
+		l, _, err := takeLock(dir, lockFile)
+		if err != nil || l == nil {
+			t.Fatalf("got %v, %v", l, err)
+		}
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(func() {
+				for {
+					l, _, err := takeLock(dir, lockFile)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					if l == nil {
+						continue
+					}
+					if !l.at(filepath.Join(dir, lockFile)) {
+						t.Errorf("round %d: the lock is that of the directory that was moved away", round)
+					}
+					if err := l.Unlock(); err != nil {
+						t.Error(err)
+					}
+					return
+				}
+			})
+		}
+		if err := errors.Join(os.Rename(dir, fmt.Sprint(dir, round)), l.Unlock()); err != nil {
+			t.Fatal(err)
+		}
+		wg.Wait()
 	}
 }

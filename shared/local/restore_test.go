@@ -2,6 +2,7 @@ package local_test
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -372,16 +373,23 @@ func TestReplaceLeavesTheOldOne(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.RemoveAll(s.Dir); err != nil {
+	root, err := os.OpenRoot(s.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// No system takes a path of that length, so it cannot be synced.
+	if err := errors.Join(root.MkdirAll(strings.Repeat("deep/", 2000), 0o700), root.Close()); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Replace(time.Now()); err == nil || kind.Sentence(err) == "" {
 		t.Errorf("got %v, want an error with a sentence", err)
 	}
-	if !local.Holds(c.Data) {
+	if moved, err := filepath.Glob(c.Data + ".replaced-*"); err != nil || len(moved) > 0 || !local.Holds(c.Data) {
 		t.Error("the old directory is not in its place")
 	}
-	s.Close()
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
 
 	c.Data = filepath.Join(t.TempDir(), "missing")
 	if s, err = local.Stage(t.Context(), backup, c.Data); err != nil {
