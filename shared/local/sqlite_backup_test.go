@@ -14,8 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ncruces/go-sqlite3"
-
 	"lethe/shared/kind"
 	"lethe/shared/table"
 )
@@ -171,7 +169,7 @@ func TestCopyTellsWhichDiskFails(t *testing.T) {
 		want  kind.Kind
 		says  string
 	}{
-		"the target is full":           {"copy.db", true, sqlite3.FULL, kind.Forbidden, "The place for the backup cannot be written (no space left on device)"},
+		"the target is full":           {"copy.db", true, &os.PathError{Op: "write", Path: "copy.db", Err: syscall.ENOSPC}, kind.Forbidden, "The place for the backup cannot be written (no space left on device)"},
 		"the target cannot be written": {"copy.db", true, syscall.EIO, kind.Forbidden, "The place for the backup cannot be written (disk I/O error)"},
 		"the database cannot be read":  {"lethe.db", false, syscall.EIO, kind.Unavailable, "Something in the data directory cannot be read (disk I/O error)"},
 	} {
