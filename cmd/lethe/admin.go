@@ -30,8 +30,11 @@ const mostSocketPath = 100
 // link of a short name, for as long as f runs, where the path itself is too long.
 func reach(data string, f func(path string) error) error {
 	path, err := filepath.Abs(socketPath(data))
-	if err != nil || len(path) <= mostSocketPath {
-		return errors.Join(err, f(path))
+	if err != nil {
+		return err
+	}
+	if len(path) <= mostSocketPath {
+		return f(path)
 	}
 	dir, err := os.MkdirTemp("", "lethe-")
 	if err != nil {

@@ -43,12 +43,12 @@ func LockDir(dir string) (*Lock, error) {
 // process.
 func takeLock(dir, name string) (l *Lock, by string, err error) {
 	path := filepath.Join(dir, name)
-	for try := 0; ; try++ {
+	for range 100 {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, "", err
 		}
 		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-		if errors.Is(err, fs.ErrNotExist) && try < 100 {
+		if errors.Is(err, fs.ErrNotExist) {
 			continue // who had the directory has moved or removed it just now
 		}
 		if err != nil {
@@ -65,6 +65,7 @@ func takeLock(dir, name string) (l *Lock, by string, err error) {
 			return nil, "", err
 		}
 	}
+	return nil, "", errors.New("the directory is moved again and again")
 }
 
 func lockOpen(f *os.File) (l *Lock, by string, err error) {

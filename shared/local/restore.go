@@ -119,12 +119,12 @@ type Staged struct {
 // as a symbolic link. Every file is checked against the backup's list, and
 // suppression keys that only data has are added.
 //
-// Kinds, all with a sentence: NotFound where there is no backup; Corrupt where a
-// file of it is missing or not what was backed up, or where the keys of the two
-// directories differ, as of two deployments; Conflict where a process has data, or
-// restores it; Forbidden where nothing can be made beside data; Invalid for a backup
-// of a newer version, and where data is a mount point; Unavailable where the backup
-// cannot be read, or ctx has ended.
+// Kinds, with a sentence: NotFound where there is no backup; Corrupt where a file of
+// it is missing or not what was backed up, or where the keys of the two directories
+// differ, as of two deployments; Conflict where a process has data, or restores it;
+// Forbidden where nothing can be made beside data; Invalid for a backup of a newer
+// version, and where data is a mount point; Unavailable where the backup cannot be
+// read. When ctx ends it is Unavailable without one.
 func Stage(ctx context.Context, backup, data string) (_ *Staged, err error) {
 	if data, err = Resolve(data); err != nil {
 		return nil, unwritable(err)
@@ -255,7 +255,7 @@ func (s *Staged) put(ctx context.Context, backup string, f BackupFile) error {
 	src := &fileSource{ctx: ctx, r: in}
 	size, sum, err := store(filepath.Join(s.Dir, name), src, f.Changed) // files live from then on
 	if ctx.Err() != nil {
-		return kind.Say(kind.Unavailable, "The restore was stopped before it had changed anything.")
+		return kind.E(kind.Unavailable, "restore", ctx.Err())
 	}
 	if src.err != nil {
 		return badBackup(src.err)
