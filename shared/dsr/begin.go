@@ -38,6 +38,15 @@ func (s *Service) Begin(ctx context.Context, step Step) (Step, error) {
 	if len(who.refused) > 0 {
 		return step.after(Closed), s.refuse(ctx, r, version, who.refused)
 	}
+	if !r.Begun() && r.Set != who.set {
+		// Kept before it is marked: by what is kept the rows at the marks are found again
+		// when the request goes, also if it is cancelled now.
+		next := r
+		next.Set = who.set
+		if err := s.keep(ctx, next, who); err != nil {
+			return step, err
+		}
+	}
 	if err := s.setMarks(ctx, r, who.ids, true); err != nil {
 		return step, err
 	}
@@ -64,9 +73,6 @@ func (s *Service) Begin(ctx context.Context, step Step) (Step, error) {
 		if r.Set != now.set {
 			// Cursors of the preview count by the old set: those of the new begin afresh.
 			r.Set, r.Batches, r.Plan = now.set, len(now.batches), r.Plan+1
-			if err := s.keep(ctx, r, now); err != nil {
-				return step, err
-			}
 		}
 		r.Limit, r.Reason = s.limit(r), ""
 		if r, err = s.move(ctx, r, version, Started, program, "begin"); err != nil {

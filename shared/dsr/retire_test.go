@@ -176,6 +176,37 @@ func TestRetire(t *testing.T) {
 	}
 }
 
+// Who was claimed by a deletion that was then cancelled is forgotten with it too.
+func TestRetireOfWhoWasClaimedAlone(t *testing.T) {
+	w := newWorld(t)
+	w.source.event(anna, w.now(), `{}`)
+	w.source.event(dora, w.now(), `{}`)
+	r := w.submit(dsr.Deletion, anna)
+	w.run()
+	w.source.groups = [][]kind.Subject{{anna, dora}} // since it was planned
+	export := w.submit(dsr.Export, dora)
+	if _, err := w.Plan(t.Context(), dsr.Step{Task: export.Task, Attempt: 1}); err != nil {
+		t.Fatal(err)
+	}
+	w.want(export, dsr.Started)
+	w.advance(25 * time.Hour)
+	w.drive(r.Task + "-1")
+	if got := w.status(r); !strings.Contains(got.Reason, "Waits for an export") {
+		t.Fatalf("got %s, %q; want it to wait for the export", got.Status, got.Reason)
+	}
+	if _, err := w.Cancel(t.Context(), project, r.Task, dsr.By{}); err != nil {
+		t.Fatal(err)
+	}
+	w.settle()
+	w.advance(31 * day)
+	w.sweep()
+	w.clock = w.clock.AddDate(2, 0, 0)
+	w.sweep()
+	if n := w.mentions("#mark#"); n > 0 {
+		t.Errorf("%d rows at marks are left", n)
+	}
+}
+
 // Both periods are settings, and hold at the next sweep, also for what ended before.
 func TestRetireAsSettled(t *testing.T) {
 	w := newWorld(t)
