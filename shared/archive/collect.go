@@ -20,6 +20,7 @@ type State struct {
 	First   int       `json:"first"`               // the folder of the first record, 0 if there is none
 	Folder  int       `json:"folder"`              // of the last record
 	Last    time.Time `json:"last_event,omitzero"` // the time of that folder's last event
+	Sum     *sum      `json:"sum,omitempty"`       // that folder's digest
 
 	// What the batch holds so far, finished files only.
 	Files    int64            `json:"files"`
@@ -42,9 +43,9 @@ type Segment struct {
 	Next           State
 }
 
-// A Collector writes the records of one batch. It takes them folder by folder in
-// ascending order from 1 on, in a folder first profiles, then events in the order of time;
-// anything else is kind.Internal. It holds one segment in memory, whatever the
+// A Collector writes the records of one batch, or digests of them. It takes them
+// folder by folder in ascending order from 1 on, in a folder first profiles, then
+// events in the order of time, or else summaries; anything else is kind.Internal. It holds one segment in memory, whatever the
 // size of a subject. After an error it is of no use any more.
 type Collector struct {
 	// Cut is the number of bytes of the Records stream at which the Collector is
@@ -57,6 +58,8 @@ type Collector struct {
 	recordsOut     buffer
 	tableOut       buffer
 	month          month
+	summing        summing
+	weight         int // of what was summarised since the last segment
 	files          []File
 	scratch        []byte
 	err            error
@@ -98,7 +101,10 @@ func (b *buffer) Write(p []byte) (int, error) {
 // do not depend on whether one Collector wrote it or several.
 func NewCollector(s State) *Collector {
 	c := &Collector{Cut: SegmentSize, state: s}
-	c.state.Months = maps.Clone(s.Months)
+	c.state.Months, c.state.Sum = maps.Clone(s.Months), s.Sum.clone()
+	if s.Sum != nil {
+		c.summing.index(s.Sum.Rows)
+	}
 	if c.state.Months == nil {
 		c.state.Months = map[string]int64{}
 	}
@@ -219,6 +225,9 @@ func (c *Collector) fail(err error) error {
 }
 
 func (c *Collector) endFolder() error {
+	if err := c.endSum(); err != nil {
+		return err
+	}
 	if err := c.endRecords(); err != nil {
 		return err
 	}
@@ -257,7 +266,7 @@ func (c *Collector) finish(s *stream) error {
 
 // Full reports whether the segment has its size: call Close before the next
 // record. A batch that is cut elsewhere has other bytes.
-func (c *Collector) Full() bool { return len(c.recordsOut) >= max(c.Cut, 1) }
+func (c *Collector) Full() bool { return len(c.recordsOut)+c.weight >= max(c.Cut, 1) }
 
 // Close ends the segment. With last it ends the open files too, and Next describes
 // a whole batch. Without, the Collector goes on with the next segment; the
@@ -283,13 +292,13 @@ func (c *Collector) Close(last bool) (Segment, error) {
 	c.state.Segment++
 
 	next := c.state
-	next.Months = maps.Clone(c.state.Months)
+	next.Months, next.Sum = maps.Clone(c.state.Months), c.state.Sum.clone()
 	s := Segment{
 		Number:  number,
 		Records: c.recordsOut, Table: c.tableOut,
 		Files: slices.Clone(c.files), Next: next,
 	}
-	c.recordsOut, c.tableOut, c.files = c.recordsOut[:0], c.tableOut[:0], c.files[:0]
+	c.recordsOut, c.tableOut, c.files, c.weight = c.recordsOut[:0], c.tableOut[:0], c.files[:0], 0
 	return s, nil
 }
 
