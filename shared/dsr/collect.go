@@ -100,6 +100,9 @@ func (s *Service) fill(ctx context.Context, w *work, records Records, digest arc
 			run = Found{Cluster: rec.Cluster, ID: rec.ID}
 		}
 		c := w.Clusters[rec.Cluster]
+		if (rec.Summary != nil) != (digest != "") {
+			return false, kind.E(kind.Internal, "collect: a source hands out something else than was asked for")
+		}
 		if rec.Summary != nil {
 			run.Events, run.Profiles = run.Events+rec.Summary.Events, run.Profiles+rec.Summary.Profiles
 			err = out.Summarise(c.Folder, digest, rec.Summary.archived(digest, w.Source))

@@ -138,8 +138,8 @@ func (s *Service) submitOnce(ctx context.Context, sub Submission, ids []kind.Sub
 			r.Period = *sub.Window
 		}
 	}
-	if r.Period.From.After(now) {
-		return r, kind.Say(kind.Invalid, "window lies in the future: from must not be later than now.")
+	if today := now.Truncate(24 * time.Hour); r.Period.From.After(now) || !r.Period.To.Before(today.AddDate(0, 0, 1)) {
+		return r, kind.Say(kind.Invalid, "window lies in the future: from must not be later than now, and to not later than today (UTC).")
 	}
 	rate, err := s.takeToken(ctx, sub.Project, now)
 	if err != nil {

@@ -53,7 +53,7 @@ func typeOf(v []byte) string {
 
 // since and until bound the sort keys of the events of a period.
 func since(p dsr.Period) string {
-	if p.From.IsZero() {
+	if p.From.UnixMilli() <= 0 {
 		return eventPrefix
 	}
 	return string(appendTimeSK(nil, p.From))
