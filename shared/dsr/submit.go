@@ -105,9 +105,9 @@ func (s *Service) checkForm(sub Submission) error {
 	case sub.Disclosure != Data && sub.Compliance == GDPR:
 		return kind.Say(kind.Invalid, "disclosure_type must be Data under the GDPR; Categories and Sources exist only under the CCPA.")
 	case sub.Window != nil && sub.Type != Export:
-		return kind.Say(kind.Invalid, "window goes with a retrieval only: a deletion is about everything that was received until it begins. Leave it out.")
+		return kind.Say(kind.Invalid, "window goes with a retrieval only: a deletion is about all that was received until it begins. Leave it out.")
 	case sub.Window != nil && sub.Compliance != CCPA:
-		return kind.Say(kind.Invalid, "window goes with the CCPA only: under the GDPR a retrieval holds everything. Leave it out.")
+		return kind.Say(kind.Invalid, "window goes with the CCPA only: under the GDPR a retrieval holds all there is. Leave it out.")
 	case sub.Window != nil && !sub.Window.To.IsZero() && sub.Window.From.After(sub.Window.To):
 		return kind.Say(kind.Invalid, "window ends before it begins: from must not be later than to.")
 	case sub.SubjectRequestID != "" && !uuid4.MatchString(sub.SubjectRequestID):
