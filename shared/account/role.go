@@ -3,6 +3,8 @@ package account
 import (
 	"context"
 	"encoding/json"
+	"slices"
+	"strings"
 
 	"lethe/shared/kind"
 	"lethe/shared/table"
@@ -73,4 +75,33 @@ func (a *Accounts) handles(ctx context.Context, actor Actor, project string) (bo
 		}
 	}
 	return false, nil
+}
+
+// Handlers implements dsr.Accounts.
+func (a *Accounts) Handlers(ctx context.Context, project string) ([]string, error) {
+	var names []string
+	for _, pk := range []string{directory, projectMemberKey(project, "").PK} {
+		q := table.Query{PK: pk, From: memberPrefix, To: afterMembers}
+		for {
+			page, err := a.control.Query(ctx, q)
+			if err != nil {
+				return nil, kind.Wrap("list owners and admins", err)
+			}
+			for _, item := range page.Items {
+				var m membership
+				if json.Unmarshal(item.Data, &m) != nil {
+					return nil, kind.E(kind.Corrupt, "read membership")
+				}
+				// A service account has a name that is no mail address.
+				if m.Role.handles() && strings.Contains(m.Name, "@") && !slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, m.Name) }) {
+					names = append(names, m.Name)
+				}
+			}
+			if page.Next == "" {
+				break
+			}
+			q.After = page.Next
+		}
+	}
+	return names, nil
 }

@@ -41,13 +41,15 @@ type listed struct {
 	DateDue          string   `json:"date_due"`
 	DateFinished     string   `json:"date_finished"` // "" until then
 	Reason           string   `json:"reason,omitempty"`
-	Hold             dsr.Hold `json:"hold,omitempty"` // while it waits for a confirmation
+	Hold             dsr.Hold `json:"hold,omitempty"`  // while it waits for a confirmation
+	Found            *found   `json:"found,omitempty"` // what was exported or erased
 }
 
 func listedOf(r dsr.Request) listed {
 	return listed{
 		created: createdOf(r), Type: r.Type, SubjectRequestID: r.SubjectRequestID,
 		DateDue: date(r.Due), DateFinished: date(r.Finished), Reason: r.Reason, Hold: r.Hold,
+		Found: tally(r.Type, r.Before),
 	}
 }
 
@@ -59,8 +61,8 @@ type detail struct {
 	Snapshot        string    `json:"snapshot,omitempty"`     // of an export
 	Window          *window   `json:"window,omitempty"`       // of an export's events
 	Cutoff          string    `json:"cutoff,omitempty"`       // of a deletion that has begun
-	Preview         *found    `json:"preview,omitempty"`      // what a deletion would erase
-	Found           *found    `json:"found,omitempty"`        // what was exported or erased
+	Preview         *preview  `json:"preview,omitempty"`      // what a deletion would erase
+	ConfirmedBy     string    `json:"confirmed_by,omitempty"` // who let a deletion pass the guard
 	Restored        *found    `json:"restored,omitempty"`     // what a restore of a backup erased for it
 	Withdrawn       bool      `json:"withdrawn,omitempty"`
 	WithdrawnBy     string    `json:"withdrawn_by,omitempty"`
@@ -79,9 +81,21 @@ type found struct {
 	Subjects int64  `json:"subjects"`
 }
 
+// preview is what a deletion would erase, and what share of the project that is.
+type preview struct {
+	found
+	Share float64 `json:"share_percent"`
+}
+
 // finding is a dsr.Finding, its edges as in found.
 type finding struct {
 	dsr.Finding
+	Edges   *int64          `json:"edges,omitempty"`
+	Sources []sourceFinding `json:"sources,omitempty"`
+}
+
+type sourceFinding struct {
+	dsr.SourceFinding
 	Edges *int64 `json:"edges,omitempty"`
 }
 
@@ -115,15 +129,20 @@ func detailOf(d dsr.Detail) detail {
 	}
 	for i, f := range d.Findings {
 		out.Findings[i] = finding{Finding: f, Edges: edges(d.Type, f.Edges)}
+		for _, s := range f.Sources {
+			out.Findings[i].Sources = append(out.Findings[i].Sources, sourceFinding{s, edges(d.Type, s.Edges)})
+		}
 	}
 	if d.Type == dsr.Export {
 		out.Snapshot, out.Window = date(d.Limit), windowOf(d.Period)
 	} else {
 		out.Cutoff = date(d.Limit)
-		out.Preview = tally(d.Type, d.Planned)
+		out.ConfirmedBy = d.Confirmed
+		if planned := tally(d.Type, d.Planned); planned != nil {
+			out.Preview = &preview{*planned, d.Share}
+		}
 		out.Restored = tally(d.Type, d.Request.Restored)
 	}
-	out.Found = tally(d.Type, d.Before)
 	for _, c := range d.Timeline {
 		out.Timeline = append(out.Timeline, change{Status: c.Status, Date: date(c.Time)})
 	}

@@ -16,10 +16,12 @@ import (
 const maxBatches = 100
 
 // A batch is the part of a request's subjects that one source is asked about at a
-// time. It never changes once Plan wrote it.
+// time. It never changes once it is written; who is added later is kept beside it.
 type batch struct {
 	Source   string    `json:"source"`
 	Clusters []cluster `json:"clusters"`
+	// More is how many further pieces the batch is stored in.
+	More int `json:"more,omitempty"`
 }
 
 // cluster is a Cluster as it is kept.
@@ -27,6 +29,16 @@ type cluster struct {
 	Folder    int      `json:"folder"`
 	Submitted []string `json:"submitted"`
 	IDs       []string `json:"ids"`
+	// Apart are links that were not followed, and ApartCount is how many there are.
+	Apart      []apart `json:"apart,omitempty"`
+	ApartCount int     `json:"apart_count,omitempty"`
+}
+
+// apart is a Link as it is kept.
+type apart struct {
+	Kind string `json:"kind"`
+	ID   string `json:"id"`
+	To   string `json:"to"`
 }
 
 // A phase is what a batch's cursor is at.
@@ -64,11 +76,13 @@ type work struct {
 	number  int
 	cursor  cursor
 	version table.Version // of the cursor; 0 if there is none yet
+	grown   []grown       // who was added to Clusters
+	grownAt table.Version
 }
 
 func (s *Service) work(ctx context.Context, r Request, n int) (work, error) {
 	w := work{number: n}
-	keys := []table.Key{batchKey(r, n), cursorKey(r, n)}
+	keys := []table.Key{batchKey(r, n, 0), cursorKey(r, n), grownKey(r, n)}
 	items, err := s.Control.GetMany(ctx, keys)
 	if err != nil {
 		return w, kind.Wrap("read a batch", err)
@@ -82,9 +96,31 @@ func (s *Service) work(ctx context.Context, r Request, n int) (work, error) {
 	}
 	if item, ok := items[keys[1]]; ok {
 		w.version = item.Version
-		w.cursor, err = decode[cursor](item)
+		if w.cursor, err = decode[cursor](item); err != nil {
+			return w, err
+		}
 	}
-	return w, err
+	for piece := 1; w.More > 0; piece++ {
+		item, err := s.Control.Get(ctx, batchKey(r, n, piece))
+		if err != nil {
+			return w, kind.Wrap("read a piece of a batch", err)
+		}
+		more, err := decode[batch](item)
+		if err != nil {
+			return w, err
+		}
+		w.add(more)
+	}
+	if item, ok := items[keys[2]]; ok {
+		w.grownAt = item.Version
+		if w.grown, err = decode[[]grown](item); err != nil {
+			return w, err
+		}
+		for _, g := range w.grown {
+			w.Clusters[g.Cluster].IDs = append(w.Clusters[g.Cluster].IDs, g.ID)
+		}
+	}
+	return w, nil
 }
 
 // save stores w's cursor if nobody else moved it since it was read, and reads it

@@ -7,11 +7,12 @@ import (
 	"lethe/shared/kind"
 )
 
-// Begin is a deletion's point of no return. It claims everyone the deletion is
-// about, waits for exports that are being made of them, and by one swap sets
-// STARTED and the cutoff; then it writes the ledger, and last the tombstones. Run
-// again after the swap it repeats what follows with the cutoff that was stored. It
-// answers Ready with the time that a write may still be under way, Later or Closed.
+// Begin is a deletion's point of no return. It resolves again who the deletion is
+// about, claims them, waits for exports that are being made of them, resolves once
+// more, and by one swap sets STARTED, the cutoff and who it is about; then it
+// writes the ledger, and last the tombstones. Run again after the swap it repeats
+// what follows with what was stored. It answers Ready with the time that a write
+// may still be under way, Later, also where there was somebody new, or Closed.
 func (s *Service) Begin(ctx context.Context, step Step) (Step, error) {
 	r, version, closed, err := s.open(ctx, step)
 	if closed || err != nil || r.Type != Deletion {
@@ -20,14 +21,22 @@ func (s *Service) Begin(ctx context.Context, step Step) (Step, error) {
 	if left := r.Window.Sub(s.now()); !r.Begun() && left > 0 {
 		return s.later(step, left), nil
 	}
-	ids, err := s.marked(ctx, r)
+	var who roster
+	if r.Begun() {
+		who.ids, err = s.marked(ctx, r)
+	} else {
+		who, err = s.resolve(ctx, r)
+	}
 	if err != nil {
 		return step, err
 	}
-	if err := s.setMarks(ctx, r, ids, true); err != nil {
+	if len(who.refused) > 0 {
+		return step.after(Closed), s.refuse(ctx, r, version, who.refused)
+	}
+	if err := s.setMarks(ctx, r, who.ids, true); err != nil {
 		return step, err
 	}
-	blocked, err := s.blocked(ctx, r, ids)
+	blocked, err := s.blocked(ctx, r, who.ids)
 	if err != nil {
 		return step, err
 	}
@@ -35,30 +44,63 @@ func (s *Service) Begin(ctx context.Context, step Step) (Step, error) {
 		return s.wait(ctx, step, r, version)
 	}
 	if !r.Begun() {
+		now, err := s.resolve(ctx, r)
+		if err != nil {
+			return step, err
+		}
+		if now.set != who.set {
+			return s.later(step, time.Second), nil // whoever is new has to be claimed first
+		}
+		if r.Set != now.set {
+			// Cursors of the preview count by the old set: those of the new begin afresh.
+			r.Set, r.Batches, r.Plan = now.set, len(now.batches), r.Plan+1
+			if err := s.keep(ctx, r, now); err != nil {
+				return step, err
+			}
+		}
 		r.Limit, r.Reason = s.limit(r), ""
 		if r, err = s.move(ctx, r, version, Started, program, "begin", knownEntry(ledgerName(r))); err != nil {
 			return step, err
 		}
 	}
-	if err := s.writeLedger(ctx, r, ids); err != nil {
+	if err := s.suppress(ctx, r, ledgerName(r), who.ids); err != nil {
 		return step, err
+	}
+	fence, err := s.fence(ctx)
+	if err != nil {
+		return step, err
+	}
+	out, err := s.ready(ctx, step, r, verified)
+	out.Wait = seconds(fence)
+	return out, err
+}
+
+// suppress writes an entry of the ledger for some of r's people, and then their
+// tombstones.
+func (s *Service) suppress(ctx context.Context, r Request, entry string, ids []kind.Subject) error {
+	if err := s.writeLedger(ctx, r, entry, ids); err != nil {
+		return err
 	}
 	marks := make([]Mark, len(ids))
 	for i, id := range ids {
 		marks[i] = Mark{Name: s.Keys.Mark(r.Project, id), Subject: id, Task: r.Task, Cutoff: r.Limit, Disclosure: r.Disclosure}
 	}
-	var fence time.Duration
 	for _, src := range s.Sources {
 		if err := src.Suppress(ctx, r.Project, marks); err != nil {
-			return step, kind.Wrap("write tombstones", err)
+			return kind.Wrap("write tombstones", err)
 		}
+	}
+	return nil
+}
+
+// fence is how long a write may still land that looked before suppress.
+func (s *Service) fence(ctx context.Context) (longest time.Duration, err error) {
+	for _, src := range s.Sources {
 		wait, err := src.Fence(ctx)
 		if err != nil {
-			return step, kind.Wrap("wait for writes under way", err)
+			return 0, kind.Wrap("wait for writes under way", err)
 		}
-		fence = max(fence, wait)
+		longest = max(longest, wait)
 	}
-	out, err := s.ready(ctx, step, r, verified)
-	out.Wait = seconds(fence)
-	return out, err
+	return longest, nil
 }

@@ -103,12 +103,12 @@ func (s *Service) resume(ctx context.Context, r Request, version table.Version, 
 	switch {
 	case r.Begun():
 		to = Started
-	case r.Type == Deletion:
+	case r.Type == Deletion && r.Hold != HoldGuard: // there the window went on
 		r.Window = s.now().Add(s.Settings.CancelWindow)
 	}
 	r.Attempt++
-	r.Reason, r.Hold = "", ""
-	r.Finished = zeroTime
+	r.Reason, r.Hold, r.Held = "", "", zeroTime
+	r.Finished, r.Refused = zeroTime, nil
 	r, err := s.move(ctx, r, version, to, by, action)
 	if kind.Of(err) == kind.Conflict {
 		return r, kind.Say(kind.Conflict, "This request was changed by someone else at the same moment. Look at it again.")
@@ -124,7 +124,7 @@ func (s *Service) resume(ctx context.Context, r Request, version table.Version, 
 
 // Confirm lets a request go on that was held for a person to look at: to PENDING,
 // or, for a deletion that had begun, to STARTED with the cutoff it had. Kinds:
-// NotFound, NotAllowed if it is not held.
+// NotFound; NotAllowed if it is not held, or if the guard wants somebody else.
 func (s *Service) Confirm(ctx context.Context, project, task string, by By) (Request, error) {
 	r, version, err := s.find(ctx, project, task)
 	if err != nil {
@@ -132,6 +132,12 @@ func (s *Service) Confirm(ctx context.Context, project, task string, by By) (Req
 	}
 	if r.Hold == "" || !r.Status.Open() {
 		return r, kind.Say(kind.NotAllowed, "This request is not waiting for a confirmation.")
+	}
+	if r.Hold == HoldGuard {
+		if err := s.mayConfirm(ctx, r, by); err != nil {
+			return r, err
+		}
+		r.Confirmed = by.Actor
 	}
 	return s.resume(ctx, r, version, by, "confirm")
 }

@@ -12,6 +12,7 @@ import (
 const maxRounds = 3
 
 // Erase counts what one batch of a deletion holds at the cutoff, then erases it.
+// Before, it takes in whoever turned out to be one with its people since Begin.
 // It answers Again, Later, Yield, Done or Closed.
 func (s *Service) Erase(ctx context.Context, step Step) (Step, error) {
 	r, _, closed, err := s.open(ctx, step)
@@ -26,6 +27,19 @@ func (s *Service) Erase(ctx context.Context, step Step) (Step, error) {
 		w.cursor.Phase, w.cursor.Source, w.cursor.Partial = atErase, "", nil
 	}
 	goOn := s.goOn()
+	if w.cursor.Phase == atErase && w.cursor.Source == "" {
+		grew, err := s.grow(ctx, r, &w)
+		if err != nil {
+			return step, err
+		}
+		if grew {
+			wait, err := s.fence(ctx)
+			if err != nil {
+				return step, err
+			}
+			return s.pause(step, wait), nil // and then look whether there is anyone else
+		}
+	}
 	if w.cursor.Phase == atErase {
 		done, wait, err := s.look(ctx, &w, w.scope(r, r.Limit), goOn)
 		if err != nil {

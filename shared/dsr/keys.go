@@ -13,13 +13,13 @@ import (
 
 // All keys of this package in the control table:
 //
-//	request#<task>                       request | ids#<page> | batch#<plan>#<n> | cursor#<plan>#<n> | pack#<plan>
+//	request#<task>                       request | ids#<page> | batch#<set>#<n>#<piece> | grown#<plan>#<n> | cursor#<plan>#<n> | pack#<plan>
 //	project#<id>#requests[#<type>]       <13-digit ms>#<task>
 //	project#<id>#mark#<mark>             <task>     which requests concern a subject
 //	project#<id>#idempotency             <SHA-256 of the key>
 //	project#<id>#subject-request         <subject_request_id>
 //	project#<id>                         outstanding | rate
-//	ledger                               <13-digit ms of the cutoff>-<task>      entries of the ledger that these records know of
+//	ledger                               <13-digit ms of the cutoff>-<task>[-<hash>]  entries of the ledger that these records know of
 //
 // and in the index, for requests that are open: open / <13-digit ms>#<task>.
 
@@ -31,8 +31,12 @@ func idsKey(task string, page int) table.Key {
 	return table.Key{PK: requestPartition + task, SK: fmt.Sprintf("ids#%04d", page)}
 }
 
-func batchKey(r Request, n int) table.Key {
-	return table.Key{PK: requestPartition + r.Task, SK: fmt.Sprintf("batch#%04d#%04d", r.Plan, n)}
+func batchKey(r Request, n, piece int) table.Key {
+	return table.Key{PK: requestPartition + r.Task, SK: fmt.Sprintf("batch#%s#%04d#%02d", r.Set, n, piece)}
+}
+
+func grownKey(r Request, n int) table.Key {
+	return table.Key{PK: requestPartition + r.Task, SK: fmt.Sprintf("grown#%04d#%04d", r.Plan, n)}
 }
 
 func cursorKey(r Request, n int) table.Key {
@@ -96,9 +100,20 @@ const (
 
 func certificateObject(task string) string { return certificatePrefix + task + ".json" }
 
-func ledgerObject(r Request) string { return ledgerPrefix + ledgerName(r) + ".json" }
+func ledgerObject(entry string) string { return ledgerPrefix + entry + ".json" }
 
+// ledgerName names the entry that Begin writes.
 func ledgerName(r Request) string { return moment(r.Limit) + "-" + r.Task }
+
+// laterName names the entry of identifiers that came to r after Begin: the same for
+// the same.
+func (s *Service) laterName(r Request, ids []kind.Subject) string {
+	h := sha256.New()
+	for _, id := range ids {
+		h.Write([]byte(s.Keys.Mark(r.Project, id) + "\n"))
+	}
+	return ledgerName(r) + "-" + hex.EncodeToString(h.Sum(nil))[:16]
+}
 
 const ledgerPartition = "ledger"
 

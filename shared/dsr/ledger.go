@@ -40,10 +40,10 @@ func (e ledgerEntry) sealed() ([]byte, error) {
 	return data, nil
 }
 
-// writeLedger puts r's entry into the bucket, and into the second place if there
+// writeLedger puts an entry of r into the bucket, and into the second place if there
 // is one, before anything is erased. Run again it writes the same over it, but for
 // the version of the key, should that have been renewed in between.
-func (s *Service) writeLedger(ctx context.Context, r Request, ids []kind.Subject) error {
+func (s *Service) writeLedger(ctx context.Context, r Request, name string, ids []kind.Subject) error {
 	entry := ledgerEntry{Version: 1, Task: r.Task, Project: r.Project, Disclosure: r.Disclosure, Cutoff: r.Limit}
 	for _, id := range ids {
 		entry.Marks = append(entry.Marks, s.Keys.Mark(r.Project, id))
@@ -57,13 +57,13 @@ func (s *Service) writeLedger(ctx context.Context, r Request, ids []kind.Subject
 	if err != nil {
 		return kind.E(kind.Internal, "encode the ledger")
 	}
-	if err := s.Bucket.Put(ctx, ledgerObject(r), bytes.NewReader(data)); err != nil {
+	if err := s.Bucket.Put(ctx, ledgerObject(name), bytes.NewReader(data)); err != nil {
 		return kind.Wrap("write the ledger", err)
 	}
 	if s.LedgerCopy == nil {
 		return nil
 	}
-	return kind.Wrap("write the copy of the ledger", s.LedgerCopy.Put(ctx, ledgerObject(r), bytes.NewReader(data)))
+	return kind.Wrap("write the copy of the ledger", s.LedgerCopy.Put(ctx, ledgerObject(name), bytes.NewReader(data)))
 }
 
 // Adopt takes over what another bucket of the same deployment knows and this one

@@ -60,6 +60,9 @@ type Accounts interface {
 	Auditor
 	// Rules reads what holds for a project; kind.NotFound without one.
 	Rules(ctx context.Context, project string) (Rules, error)
+	// Handlers returns the mail addresses of everyone who may handle the requests of
+	// a project: owners and admins, no programs.
+	Handlers(ctx context.Context, project string) ([]string, error)
 }
 
 // An Entry of the audit trail tells who did what to which request. It never holds

@@ -22,7 +22,7 @@ func (s *Service) open(ctx context.Context, step Step) (r Request, version table
 // Plan is the first task of both machines. It resolves who the request is about,
 // cuts them into batches, marks the request under every one of them, and then, for
 // an export, claims them and takes the snapshot; for a deletion, counts what would
-// go. It answers Ready, Begun (a deletion run again after Begin), Again, Later or
+// go, and holds it if the guard says so. It answers Ready, Begun (a deletion run again after Begin), Again, Later or
 // Closed.
 func (s *Service) Plan(ctx context.Context, step Step) (Step, error) {
 	r, version, closed, err := s.open(ctx, step)
@@ -42,15 +42,26 @@ func (s *Service) Plan(ctx context.Context, step Step) (Step, error) {
 			return step, err
 		}
 	}
-	if r.Batches == 0 {
-		if r.Batches, err = s.cut(ctx, r); err != nil {
+	// An export that waited for a deletion has to see what is left.
+	if r.Batches == 0 || r.Type == Export && r.Limit.IsZero() {
+		o, err := s.resolve(ctx, r)
+		if err != nil {
 			return step, err
 		}
-		if err := s.swap(ctx, r, version); err != nil {
-			return step, err
+		if len(o.refused) > 0 {
+			return step.after(Closed), s.refuse(ctx, r, version, o.refused)
 		}
-		if r, version, err = s.load(ctx, r.Task); err != nil {
-			return step, err
+		if r.Set != o.set {
+			r.Set, r.Batches = o.set, len(o.batches)
+			if err := s.keep(ctx, r, o); err != nil {
+				return step, err
+			}
+			if err := s.swap(ctx, r, version); err != nil {
+				return step, err
+			}
+			if r, version, err = s.load(ctx, r.Task); err != nil {
+				return step, err
+			}
 		}
 	}
 	switch {
@@ -62,37 +73,12 @@ func (s *Service) Plan(ctx context.Context, step Step) (Step, error) {
 	return s.planDeletion(ctx, step, r, version)
 }
 
-// cut writes the batches of r: for each source, parts of its subjects.
-func (s *Service) cut(ctx context.Context, r Request) (int, error) {
-	ids, err := s.IDs(ctx, r)
-	if err != nil {
-		return 0, err
-	}
-	perSource := maxBatches / len(s.Sources)
-	size := max(s.Settings.Batch, (len(ids)+perSource-1)/perSource)
-	var ops []table.Op
-	for _, src := range s.Sources {
-		for from := 0; from < len(ids); from += size {
-			b := batch{Source: src.Name()}
-			for i, id := range ids[from:min(from+size, len(ids))] {
-				b.Clusters = append(b.Clusters, cluster{Folder: from + i + 1, Submitted: []string{string(id)}, IDs: []string{string(id)}})
-			}
-			item, err := encode(batchKey(r, len(ops)), b)
-			if err != nil {
-				return 0, err
-			}
-			ops = append(ops, table.Put(item, table.Cond{}))
-		}
-	}
-	return len(ops), kind.Wrap("write batches", s.Control.WriteMany(ctx, ops))
-}
-
 // forget begins an export's next try and then removes the files of the last: its
 // segments are missing, or one was withdrawn, or it found nothing.
 func (s *Service) forget(ctx context.Context, r Request, version table.Version) (Request, table.Version, error) {
 	next := r
 	next.Plan++
-	next.Batches, next.Limit, next.Before, next.ArchiveSize, next.Manifest = 0, zeroTime, Tally{}, 0, ""
+	next.Set, next.Batches, next.Limit, next.Before, next.ArchiveSize, next.Manifest = "", 0, zeroTime, Tally{}, 0, ""
 	next.Withdrawn, next.WithdrawnBy, next.Afresh = false, "", false
 	if err := s.swap(ctx, next, version); err != nil {
 		return r, version, err
@@ -256,6 +242,15 @@ func (s *Service) planDeletion(ctx context.Context, step Step, r Request, versio
 	}
 	if r.Planned, err = s.tally(ctx, r); err != nil {
 		return step, err
+	}
+	why, err := s.guard(ctx, &r)
+	if err != nil {
+		return step, err
+	}
+	if why != "" {
+		r.Hold, r.Held, r.Reason = HoldGuard, s.now(), why
+		_, err := s.move(ctx, r, version, Staging, program, "hold deletion")
+		return step.after(Closed), err
 	}
 	if err := s.swap(ctx, r, version); err != nil {
 		return step, err

@@ -207,21 +207,34 @@ type Detail struct {
 }
 
 // A Finding tells what was found for one submitted identifier, over all sources.
-// Before a request has looked, State is empty.
+// Before a request has looked, State is empty. What is found for a person stands
+// with each of the identifiers that the person was submitted under.
 type Finding struct {
-	Position   int      `json:"position"` // among the submitted, from 1
-	DistinctID string   `json:"distinct_id"`
-	State      string   `json:"state"` // "found", "nothing found" or ""
-	Resolved   []string `json:"resolved,omitempty"`
-	Events     int64    `json:"events"`
-	Profiles   int64    `json:"profiles"`
-	Edges      int64    `json:"edges"`
+	Position   int    `json:"position"` // among the submitted, from 1
+	DistinctID string `json:"distinct_id"`
+	State      string `json:"state"`         // "found", "nothing found", "refused" or ""
+	Why        string `json:"why,omitempty"` // it was refused
+	// Resolved is all identifiers of the person.
+	Resolved []string `json:"resolved,omitempty"`
+	counts
+	Sources []SourceFinding `json:"sources,omitempty"`
+	// NotFollowed are links from one of Resolved to identifiers of others, of which at
+	// most MostApart are named; NotFollowedCount is how many there are.
+	NotFollowed      []apart `json:"not_followed,omitempty"`
+	NotFollowedCount int     `json:"not_followed_count,omitempty"`
+}
+
+// A SourceFinding is what one source has of a person.
+type SourceFinding struct {
+	Name string `json:"name"`
+	counts
 }
 
 // States of a Finding.
 const (
 	stateFound   = "found"
 	stateNothing = "nothing found"
+	stateRefused = "refused"
 )
 
 // Detail reads a request with its findings.
@@ -240,27 +253,36 @@ func (s *Service) Detail(ctx context.Context, project, task string) (Detail, err
 		d.Findings[i] = Finding{Position: i + 1, DistinctID: string(id)}
 		at[id] = &d.Findings[i]
 	}
-	for n := range r.Batches {
-		w, err := s.work(ctx, r, n)
-		if err != nil {
-			return d, err
+	for _, refused := range r.Refused {
+		if i := refused.Position; 1 <= i && i <= len(ids) {
+			d.Findings[i-1].State, d.Findings[i-1].Why = stateRefused, refused.Why
 		}
+	}
+	err = s.allWork(ctx, r, func(w *work) error {
 		for i, c := range w.Clusters {
 			t, looked := w.cursor.clusterTally(i)
 			for _, id := range c.Submitted {
-				f := at[kind.Subject(id)]
-				if f == nil {
-					continue
-				}
-				f.Resolved = c.IDs
-				f.Events, f.Profiles, f.Edges = f.Events+t.Events, f.Profiles+t.Profiles, f.Edges+t.Edges
-				if t != (Tally{}) {
-					f.State = stateFound
-				} else if looked && f.State == "" {
-					f.State = stateNothing
+				if f := at[kind.Subject(id)]; f != nil {
+					f.tell(w.Source, c, counts{t.Events, t.Profiles, t.Edges}, looked)
 				}
 			}
 		}
+		return nil
+	})
+	return d, err
+}
+
+// tell adds what one source has of the person of f.
+func (f *Finding) tell(source string, c cluster, found counts, looked bool) {
+	f.Resolved, f.NotFollowed, f.NotFollowedCount = c.IDs, c.Apart, c.ApartCount
+	if !looked || f.State == stateRefused {
+		return
 	}
-	return d, nil
+	f.Sources = append(f.Sources, SourceFinding{source, found})
+	f.Events, f.Profiles, f.Edges = f.Events+found.Events, f.Profiles+found.Profiles, f.Edges+found.Edges
+	if found != (counts{}) {
+		f.State = stateFound
+	} else if f.State == "" {
+		f.State = stateNothing
+	}
 }

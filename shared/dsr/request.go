@@ -93,18 +93,27 @@ type Request struct {
 	Window time.Time `json:"window,omitzero"`
 	// Limit is the snapshot of an export or the cutoff of a deletion, in whole
 	// milliseconds. A deletion that has one has begun and cannot be undone.
-	Limit    time.Time `json:"limit,omitzero"`
-	Period   Period    `json:"period,omitzero"`   // of an export's events
-	Batches  int       `json:"batches,omitempty"` // set by Plan
-	Planned  Tally     `json:"planned,omitzero"`  // what Plan found: a deletion's preview
-	Before   Tally     `json:"before,omitzero"`   // what was there to erase, or what was exported
+	Limit  time.Time `json:"limit,omitzero"`
+	Period Period    `json:"period,omitzero"` // of an export's events
+	// Set names who the request was found to concern, and Batches is into how many
+	// parts that was cut. Both are set by Plan, and by a deletion's Begin.
+	Set     string    `json:"set,omitempty"`
+	Batches int       `json:"batches,omitempty"`
+	Refused []Refusal `json:"refused,omitempty"` // why it could not be served
+	Planned Tally     `json:"planned,omitzero"`  // what Plan found: a deletion's preview
+	// Share is what part of the project's rows that is, in percent.
+	Share    float64   `json:"share_percent,omitempty"`
+	Before   Tally     `json:"before,omitzero"` // what was there to erase, or what was exported
 	Finished time.Time `json:"finished,omitzero"`
 	Timeline []Change  `json:"timeline"` // every status it has had, oldest first
 	// Reason is why a request ended FAILURE, or why it waits, as a sentence.
 	Reason string `json:"reason,omitempty"`
 	// Hold is why an open request stands in STAGING until somebody confirms it; empty
 	// if it does not. Reason says it in a sentence.
-	Hold Hold `json:"hold,omitempty"`
+	Hold Hold      `json:"hold,omitempty"`
+	Held time.Time `json:"held,omitzero"` // since when
+	// Confirmed is who let a deletion pass the guard.
+	Confirmed string `json:"confirmed,omitempty"`
 	// Restored is what a restore of a backup erased in the name of this deletion.
 	Restored Tally `json:"restored,omitzero"`
 	// Withdrawn means the archive was taken back because a subject in it was erased.
@@ -125,8 +134,13 @@ type Request struct {
 // A Hold is why a request waits for a confirmation.
 type Hold string
 
-// HoldRestore holds what was open in a backup that was restored.
-const HoldRestore Hold = "restore"
+const (
+	// HoldRestore holds what was open in a backup that was restored.
+	HoldRestore Hold = "restore"
+	// HoldGuard holds a deletion that would take more than the project's Guard lets
+	// one person decide.
+	HoldGuard Hold = "guard"
+)
 
 // A Tally sums what was found over all sources and ids.
 type Tally struct {

@@ -207,7 +207,7 @@ func (s *Service) holdOne(ctx context.Context, task string) error {
 	if r.Hold == HoldRestore && r.Attempt == before {
 		return nil
 	}
-	r.Hold, r.Reason = HoldRestore, heldSentence(r)
+	r.Hold, r.Held, r.Reason = HoldRestore, s.now(), heldSentence(r)
 	r.Afresh = r.Type == Export
 	_, err = s.move(ctx, r, version, Staging, program, "hold "+string(r.Type))
 	return err

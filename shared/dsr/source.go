@@ -79,7 +79,7 @@ type Scope struct {
 type Cluster struct {
 	Folder    int
 	Submitted []kind.Subject // of the ids that were submitted, those of this person
-	IDs       []kind.Subject // all ids of this person, sorted, each once
+	IDs       []kind.Subject // all ids of this person, each once, in an order that does not change
 }
 
 // Progress is where a step of a source ended.

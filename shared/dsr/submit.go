@@ -291,12 +291,15 @@ func parseIDs(raw []string) ([]kind.Subject, error) {
 	return ids, nil
 }
 
+// storedSize is the most that JSON makes of an identifier in a list.
+func storedSize(id string) int { return 6*len(id) + 3 }
+
 // pages cuts ids so that each part stays under idsPageBytes when stored.
 func pages(ids []kind.Subject) [][]kind.Subject {
 	var out [][]kind.Subject
 	from, size := 0, 0
 	for i, id := range ids {
-		n := 6*len(id) + 3 // the most that JSON makes of it
+		n := storedSize(string(id))
 		if size+n > idsPageBytes && i > from {
 			out = append(out, ids[from:i])
 			from, size = i, 0

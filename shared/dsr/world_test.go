@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -36,6 +37,7 @@ type world struct {
 	flow     *flow
 	settings dsr.Settings
 	rules    dsr.Rules
+	handlers []string
 	log      *slog.Logger
 	keys     kind.Keyring
 	twice    bool // every task runs twice with the same input
@@ -63,7 +65,7 @@ func (w *world) build() {
 		sources = []dsr.Source{w.store}
 	}
 	w.Service = dsr.New(dsr.Parts{
-		Control: w.control, Bucket: w.bucket, Workflow: w.flow, Sources: sources, Accounts: accounts{w.rules},
+		Control: w.control, Bucket: w.bucket, Workflow: w.flow, Sources: sources, Accounts: accounts{w.rules, w.handlers},
 		Keys: w.keys, Clock: w.now,
 		Log: w.log, LedgerCopy: w.copy, Settings: w.settings,
 	})
@@ -312,7 +314,12 @@ func (e *execution) turn(out dsr.Step) bool {
 	return !waits
 }
 
-type accounts struct{ rules dsr.Rules }
+type accounts struct {
+	rules    dsr.Rules
+	handlers []string
+}
+
+func (a accounts) Handlers(context.Context, string) ([]string, error) { return a.handlers, nil }
 
 func (a accounts) Rules(context.Context, string) (dsr.Rules, error) { return a.rules, nil }
 
@@ -324,15 +331,22 @@ func (accounts) Record(_ context.Context, e dsr.Entry) ([]table.Op, error) {
 
 // source is a dsr.Source over a slice.
 type source struct {
-	mu    sync.Mutex
-	name  string
-	now   func() time.Time
-	page  int // records to a step
-	rows  []row
-	marks []dsr.Mark
-	fence time.Duration
+	mu     sync.Mutex
+	name   string
+	now    func() time.Time
+	page   int // records to a step
+	rows   []row
+	marks  []dsr.Mark
+	marked map[dsr.Mark]bool
+	fence  time.Duration
 	// notYet makes every second question be answered "not yet".
 	notYet, asked bool
+	// groups are identifiers that are one person; later ones are known to an erasure
+	// only.
+	groups, later [][]kind.Subject
+	persons       map[kind.Subject][]kind.Subject // of very many, who is who
+	resolving     func()                          // is called when somebody asks
+	total         int64                           // what Rows tells
 	// keep makes Erase leave that many records behind, once each.
 	keep int
 }
@@ -365,13 +379,59 @@ func (s *source) Name() string { return s.name }
 func (s *source) Suppress(_ context.Context, _ string, marks []dsr.Mark) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.marked == nil {
+		s.marked = map[dsr.Mark]bool{}
+	}
 	for _, m := range marks {
-		if !slices.Contains(s.marks, m) {
+		if !s.marked[m] {
+			s.marked[m] = true
 			s.marks = append(s.marks, m)
 		}
 	}
 	return nil
 }
+
+// Resolve joins the groups that share an identifier.
+func (s *source) Resolve(_ context.Context, _ string, _ dsr.Identity, ids []kind.Subject, until time.Time) ([]dsr.Person, error) {
+	if s.resolving != nil {
+		s.resolving()
+	}
+	if s.persons != nil {
+		people := make([]dsr.Person, len(ids))
+		for i, id := range ids {
+			people[i] = dsr.Person{Submitted: ids[i : i+1], IDs: s.persons[id]}
+		}
+		return people, nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	groups := s.groups
+	if !until.IsZero() {
+		groups = slices.Concat(groups, s.later)
+	}
+	var people []dsr.Person
+	for _, id := range ids {
+		at := slices.IndexFunc(people, func(p dsr.Person) bool { return slices.Contains(p.IDs, id) })
+		if at < 0 {
+			members := map[kind.Subject]bool{id: true}
+			for range groups {
+				for _, g := range groups {
+					if slices.ContainsFunc(g, func(m kind.Subject) bool { return members[m] }) {
+						for _, m := range g {
+							members[m] = true
+						}
+					}
+				}
+			}
+			at = len(people)
+			people = append(people, dsr.Person{IDs: slices.Sorted(maps.Keys(members)), TooMany: len(members) > dsr.MaxPerson})
+		}
+		people[at].Submitted = append(people[at].Submitted, id)
+	}
+	return people, nil
+}
+
+func (s *source) Rows(context.Context, string) (int64, error) { return s.total, nil }
 
 func (s *source) Fence(context.Context) (time.Duration, error) { return s.fence, nil }
 func (s *source) Scrub(context.Context) error                  { return nil }

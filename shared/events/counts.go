@@ -27,6 +27,12 @@ func (s *Store) Counts(ctx context.Context, project string) (Counts, error) {
 	return Counts{Rows: items[keys[0]].Count, Subjects: items[keys[1]].Count, Dropped: items[keys[2]].Count}, nil
 }
 
+// Rows implements dsr.Counted.
+func (s *Store) Rows(ctx context.Context, project string) (int64, error) {
+	c, err := s.Counts(ctx, project)
+	return c.Rows, err
+}
+
 // count adds to the counters of a project. What is counted is durable by now, so
 // an error is only told in the log.
 func (s *Store) count(ctx context.Context, project string, rows, subjects, dropped int64) {

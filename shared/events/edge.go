@@ -44,11 +44,11 @@ func (e *Event) link(k edgeKind, from, to kind.Subject) {
 func (e *Event) identity(p sent, rules Rules) (kind.Subject, *Fault) {
 	switch e.Name {
 	case "$create_alias":
-		to, f := end("properties.distinct_id", p.distinctID)
+		to, f := endOf("properties.distinct_id", p.distinctID)
 		if f != nil {
 			return "", f
 		}
-		from, f := end("properties.alias", p.alias)
+		from, f := endOf("properties.alias", p.alias)
 		if f != nil {
 			return "", f
 		}
@@ -59,11 +59,11 @@ func (e *Event) identity(p sent, rules Rules) (kind.Subject, *Fault) {
 		if isNull(known) {
 			known = p.distinctID
 		}
-		from, f := end("properties.$identified_id", known)
+		from, f := endOf("properties.$identified_id", known)
 		if f != nil {
 			return "", f
 		}
-		to, f := end("properties.$anon_id", p.anonID)
+		to, f := endOf("properties.$anon_id", p.anonID)
 		if f != nil {
 			return "", f
 		}
@@ -83,7 +83,7 @@ func (e *Event) merge(p sent, rules Rules) (kind.Subject, *Fault) {
 	var ids []kind.Subject
 	if isList(p.merged) {
 		for v := range Elements(p.merged) {
-			id, f := end(field, v)
+			id, f := endOf(field, v)
 			if f != nil {
 				return "", f
 			}
@@ -97,8 +97,8 @@ func (e *Event) merge(p sent, rules Rules) (kind.Subject, *Fault) {
 	return ids[0], nil
 }
 
-// end reads one end of an edge.
-func end(field string, v []byte) (kind.Subject, *Fault) {
+// endOf reads one end of an edge.
+func endOf(field string, v []byte) (kind.Subject, *Fault) {
 	if isNull(v) {
 		return "", fault(field, "must not be missing")
 	}
@@ -127,19 +127,27 @@ func (g edge) values() [2][]byte {
 	return [2][]byte{value(1, g.to), value(2, g.from)}
 }
 
-// readEdge reads the value of an edge's item.
-func readEdge(value []byte) (at time.Time, other kind.Subject, err error) {
-	ms, n := binary.Uvarint(value)
-	if n <= 0 || n >= len(value) {
-		return time.Time{}, "", kind.E(kind.Corrupt, "read an edge")
-	}
-	id, _, err := cutText(value[n+1:])
-	return time.UnixMilli(int64(ms)).UTC(), kind.Subject(id), err
+// An end is an edge as its item in the partition of one end tells of it.
+type end struct {
+	kind     edgeKind
+	outgoing bool // the partition is that of the edge's from
+	other    kind.Subject
+	time     time.Time
 }
 
-// mirror is the key of an edge's other item, in the partition of end, where the
-// one in the partition of id has sort key sk.
-func mirror(project, sk string, id, end kind.Subject) table.Key {
-	k, _, _ := strings.Cut(strings.TrimPrefix(sk, edgePrefix), "#")
-	return table.Key{PK: subjectPK(project, end), SK: edgeSK(edgeKind(k), id)}
+// readEnd reads an edge's item.
+func readEnd(sk string, value []byte) (e end, err error) {
+	k, _, ok := strings.Cut(strings.TrimPrefix(sk, edgePrefix), "#")
+	ms, n := binary.Uvarint(value)
+	if n <= 0 || n >= len(value) || !ok {
+		return e, kind.E(kind.Corrupt, "read an edge")
+	}
+	id, _, err := cutText(value[n+1:])
+	return end{kind: edgeKind(k), outgoing: value[n] == 1, other: kind.Subject(id), time: time.UnixMilli(int64(ms)).UTC()}, err
+}
+
+// mirror is the key of the edge's other item, where this one is in the partition of
+// id.
+func (e end) mirror(project string, id kind.Subject) table.Key {
+	return table.Key{PK: subjectPK(project, e.other), SK: edgeSK(e.kind, id)}
 }

@@ -106,12 +106,12 @@ func (r *removal) add(ctx context.Context, p page) error {
 
 // addEdge notes both items of an edge, once, though both ends may be in scope.
 func (r *removal) addEdge(p page, item table.Item, h head) error {
-	_, end, err := readEdge(h.body)
+	e, err := readEnd(item.SK, h.body)
 	if err != nil {
 		return err
 	}
 	id := r.scope.Clusters[p.cluster].IDs[p.id]
-	other := mirror(r.scope.Project, item.SK, id, end)
+	other := e.mirror(r.scope.Project, id)
 	r.left[other.PK] = true
 	if r.seen[item.Key] {
 		return nil

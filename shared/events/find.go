@@ -2,12 +2,13 @@ package events
 
 import (
 	"context"
+	"slices"
 
 	"lethe/shared/dsr"
 	"lethe/shared/kind"
 )
 
-// Find implements dsr.Source.
+// Find implements dsr.Source. An edge between two identifiers of a person counts once.
 func (s *Store) Find(ctx context.Context, scope dsr.Scope, cursor string) (dsr.Progress, error) {
 	at, err := readPlace(cursor, scope)
 	if err != nil {
@@ -40,7 +41,13 @@ func (s *Store) Find(ctx context.Context, scope dsr.Scope, cursor string) (dsr.P
 			case aProfile:
 				found.Profiles++
 			case anEdge:
-				found.Edges++
+				e, err := readEnd(item.SK, h.body)
+				if err != nil {
+					return false, err
+				}
+				if e.outgoing || !slices.Contains(scope.Clusters[p.cluster].IDs, e.other) {
+					found.Edges++
+				}
 			}
 		}
 		if found.Events+found.Profiles+found.Edges > 0 {

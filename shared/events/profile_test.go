@@ -75,7 +75,7 @@ func TestDeleteTakesThatProfileOnly(t *testing.T) {
 	s.update(`{"$distinct_id":"ann","$set":{"a":1}}`, `{"$distinct_id":"anna","$set":{"a":2}}`)
 	s.update(`{"$distinct_id":"anna","$delete":"","$ignore_alias":true}`)
 	found, _ := s.steps(s.Find, s.people("ann anna"))
-	if got, want := fmt.Sprint(found), "[[0 0 2 1 1] [0 1 0 0 1]]"; got != want {
+	if got, want := fmt.Sprint(found), "[[0 0 2 1 0] [0 1 0 0 1]]"; got != want {
 		t.Errorf("found %v, want %v", got, want)
 	}
 }

@@ -135,9 +135,11 @@ func (s *Store) examine(scope dsr.Scope, item table.Item) (w what, h head, in bo
 		w = aProfile
 	case strings.HasPrefix(item.SK, edgePrefix):
 		w = anEdge
-		if at, _, err = readEdge(h.body); err != nil {
+		e, err := readEnd(item.SK, h.body)
+		if err != nil {
 			return w, h, false, err
 		}
+		at = e.time
 	default:
 		return other, h, false, nil
 	}

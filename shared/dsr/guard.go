@@ -1,0 +1,90 @@
+package dsr
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"lethe/shared/kind"
+)
+
+// A Counted source knows how many rows a project has, events and profiles, for the
+// guard: about.
+type Counted interface {
+	Source
+	Rows(ctx context.Context, project string) (int64, error)
+}
+
+// aloneAfter is how long somebody who is the only one to handle a project has to
+// wait before confirming their own deletion.
+const aloneAfter = 24 * time.Hour
+
+// guard sets what share of the project a deletion would take, and returns why it
+// has to wait for a second person, or "".
+func (s *Service) guard(ctx context.Context, r *Request) (string, error) {
+	var total int64
+	for _, src := range s.Sources {
+		counted, ok := src.(Counted)
+		if !ok {
+			continue
+		}
+		rows, err := counted.Rows(ctx, r.Project)
+		if err != nil {
+			return "", kind.Wrap("count the rows of a project", err)
+		}
+		total += rows
+	}
+	rows := r.Planned.Events + r.Planned.Profiles
+	// The count of the project can be a little off.
+	total = max(total, rows)
+	if total > 0 {
+		r.Share = math.Round(1000*float64(rows)/float64(total)) / 10
+	}
+	rules, err := s.Accounts.Rules(ctx, r.Project)
+	if err != nil || r.Confirmed != "" {
+		return "", err
+	}
+	g := rules.Guard
+	const who = " Another owner or admin has to confirm it; until then nothing is erased, and it can be cancelled."
+	if rows > g.Rows && rows*100 > total*int64(g.Share) {
+		return fmt.Sprintf("This deletion would take %d rows, %.1f %% of the project's.", rows, r.Share) + who, nil
+	}
+	most := 0
+	err = s.allWork(ctx, *r, func(w *work) error {
+		for _, c := range w.Clusters {
+			most = max(most, len(c.IDs))
+		}
+		return nil
+	})
+	if err == nil && most > g.IDs {
+		return fmt.Sprintf("One of the identifiers stands for %d in this deletion.", most) + who, nil
+	}
+	return "", err
+}
+
+// mayConfirm returns nil if by may let a deletion pass the guard.
+func (s *Service) mayConfirm(ctx context.Context, r Request, by By) error {
+	people, err := s.Accounts.Handlers(ctx, r.Project)
+	if err != nil {
+		return err
+	}
+	is := func(name string) func(string) bool {
+		return func(other string) bool { return strings.EqualFold(name, other) }
+	}
+	if !slices.ContainsFunc(people, is(by.Actor)) {
+		return kind.Say(kind.NotAllowed, "A person has to confirm this deletion, not a program.")
+	}
+	if !strings.EqualFold(by.Actor, r.Requester) {
+		return nil
+	}
+	if slices.ContainsFunc(people, func(p string) bool { return !strings.EqualFold(p, r.Requester) }) {
+		return kind.Say(kind.NotAllowed, "Another owner or admin than the one who made this deletion has to confirm it.")
+	}
+	if left := r.Held.Add(aloneAfter).Sub(s.now()); left > 0 {
+		return kind.Say(kind.NotAllowed, "There is no other owner or admin who could confirm this deletion. You can do it yourself from "+r.Held.Add(aloneAfter).Format(time.RFC3339)+" on.")
+	}
+	return nil
+}

@@ -1,0 +1,337 @@
+package dsr_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"lethe/shared/blob"
+	"lethe/shared/dsr"
+	"lethe/shared/kind"
+)
+
+// one says that identifiers are one person.
+func one(ids ...kind.Subject) []kind.Subject { return ids }
+
+func TestExportOfAnAlias(t *testing.T) {
+	w := newWorld(t)
+	w.people()
+	w.source.groups = [][]kind.Subject{one("ann", "mail"), one("ann", "phone")}
+	r := w.submit(dsr.Export, "phone", "cem", "mail")
+	w.settle()
+	w.want(r, dsr.Success)
+	var m struct {
+		Subjects []struct {
+			Folder              int
+			Submitted, Resolved []string
+			Events              int
+		}
+	}
+	if err := json.Unmarshal([]byte(w.unzip(r)["manifest.json"]), &m); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := fmt.Sprint(m.Subjects), "[{1 [phone mail] [ann mail phone] 10} {2 [cem] [cem] 1}]"; got != want {
+		t.Errorf("folders %s, want %s", got, want)
+	}
+	d, err := w.Detail(t.Context(), project, r.Task)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []string{"[ann mail phone]", "[cem]", "[ann mail phone]"} {
+		if f := d.Findings[i]; fmt.Sprint(f.Resolved) != want || f.State != "found" {
+			t.Errorf("position %d: %s, resolved to %v; want %s", i+1, f.State, f.Resolved, want)
+		}
+	}
+	// A deletion of any of them takes the archive back.
+	del := w.submit(dsr.Deletion, "ann")
+	w.settle()
+	w.want(del, dsr.Success)
+	if !w.status(r).Withdrawn {
+		t.Error("the archive stands after one of its people was erased under another name")
+	}
+}
+
+// cutoffOf is up to when data of an identifier is kept out.
+func (w *world) cutoffOf(id kind.Subject) (at time.Time) {
+	w.source.mu.Lock()
+	defer w.source.mu.Unlock()
+	for _, m := range w.source.marks {
+		if m.Subject == id && m.Cutoff.After(at) {
+			at = m.Cutoff
+		}
+	}
+	return at
+}
+
+func TestDeletionTakesThePerson(t *testing.T) {
+	for name, c := range map[string]struct {
+		before func(w *world) // the deletion is submitted
+		window func(w *world) // its window is over
+		begun  func(w *world) // it has begun
+	}{
+		"linked before":        {before: func(w *world) { w.source.groups = [][]kind.Subject{one("ann", "bob")} }},
+		"linked in the window": {window: func(w *world) { w.source.groups = [][]kind.Subject{one("ann", "bob")} }},
+		"linked while Begin claims": {window: func(w *world) {
+			asked := 0
+			w.source.resolving = func() {
+				if asked++; asked == 2 {
+					w.source.mu.Lock()
+					defer w.source.mu.Unlock()
+					w.source.groups = [][]kind.Subject{one("ann", "bob")}
+				}
+			}
+		}},
+		"by a link on its way": {begun: func(w *world) { w.source.later = [][]kind.Subject{one("ann", "bob")} }},
+		"by two of them": {begun: func(w *world) {
+			w.source.later = [][]kind.Subject{one("ann", "x")}
+			asked := 0
+			w.source.resolving = func() {
+				if asked++; asked == 2 {
+					w.source.mu.Lock()
+					defer w.source.mu.Unlock()
+					w.source.later = append(w.source.later, one("x", "bob"))
+				}
+			}
+		}},
+	} {
+		for _, twice := range []bool{false, true} {
+			t.Run(fmt.Sprint(name, twice), func(t *testing.T) {
+				w := newWorld(t)
+				w.settings.CancelWindow = time.Hour
+				w.twice = twice
+				w.source.fence = time.Minute
+				w.build()
+				w.people()
+				call := func(f func(*world)) {
+					if f != nil {
+						f(w)
+					}
+				}
+				call(c.before)
+				r := w.submit(dsr.Deletion, "ann", "nobody")
+				w.run()
+				w.advance(2 * time.Hour)
+				call(c.window)
+				if c.begun != nil {
+					e := w.flow.get(r.Task + "-1")
+					for e.state != "Map" {
+						out, err := w.task(e)
+						if err != nil {
+							t.Fatal(err)
+						}
+						e.turn(out)
+					}
+					c.begun(w)
+				}
+				w.settle()
+				done := w.want(r, dsr.Success)
+				if n := w.left("ann") + w.left("bob"); n > 0 {
+					t.Errorf("%d records of the person are left", n)
+				}
+				if w.left("cem") != 1 {
+					t.Error("somebody else was erased")
+				}
+				if got := w.cutoffOf("bob"); !got.Equal(done.Limit) {
+					t.Errorf("late data of the other identifier is kept out up to %v, want %v", got, done.Limit)
+				}
+				// The ledger knows both, and the records know the ledger.
+				if behind, err := w.Behind(t.Context()); behind || err != nil {
+					t.Errorf("the records are behind the ledger: %v, %v", behind, err)
+				}
+				text := ""
+				for _, name := range listed(t, w.bucket, "ledger/") {
+					text += read(t, w.bucket, name)
+				}
+				for _, id := range []kind.Subject{"ann", "bob", "nobody"} {
+					if !strings.Contains(text, w.keys.Mark(project, id)) {
+						t.Errorf("%s is not in the ledger", string(id))
+					}
+				}
+				var cert struct {
+					Sources []struct {
+						Before      dsr.Tally
+						Identifiers []struct{ Mark string }
+					}
+				}
+				if err := json.Unmarshal([]byte(read(t, w.bucket, "certificates/"+r.Task+".json")), &cert); err != nil {
+					t.Fatal(err)
+				}
+				if got := cert.Sources[0].Before; got.Events != 20 || got.Profiles != 1 || got.Subjects != 1 {
+					t.Errorf("the certificate counts %+v, want 20 events and a profile of one", got)
+				}
+				if !slices.ContainsFunc(cert.Sources[0].Identifiers, func(i struct{ Mark string }) bool { return i.Mark == w.keys.Mark(project, "bob") }) {
+					t.Error("the certificate does not name the other identifier")
+				}
+			})
+		}
+	}
+}
+
+// A deletion waits for the export of one of its people under another name, and an
+// export that waited for a deletion sees who is left.
+func TestClaimsReachEveryName(t *testing.T) {
+	w := newWorld(t)
+	w.settings.CancelWindow = -1
+	w.build()
+	w.people()
+	w.source.groups = [][]kind.Subject{one("ann", "bob")}
+	export := w.submit(dsr.Export, "bob")
+	out, err := w.Plan(t.Context(), dsr.Step{Task: export.Task, Attempt: 1})
+	if err != nil || out.Next != dsr.Ready {
+		t.Fatalf("plan: %s, %v", out.Next, err)
+	}
+	deletion := w.submit(dsr.Deletion, "ann")
+	for _, f := range []func() (dsr.Step, error){
+		func() (dsr.Step, error) { return w.Plan(t.Context(), dsr.Step{Task: deletion.Task, Attempt: 1}) },
+		func() (dsr.Step, error) { return w.Begin(t.Context(), dsr.Step{Task: deletion.Task, Attempt: 1}) },
+	} {
+		if out, err = f(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if out.Next != dsr.Later || w.status(deletion).Begun() {
+		t.Errorf("Begin answers %s beside an export of the same person under another name", out.Next)
+	}
+	late := w.submit(dsr.Export, "ann")
+	if out, err := w.Plan(t.Context(), dsr.Step{Task: late.Task, Attempt: 1}); err != nil || out.Next != dsr.Later {
+		t.Errorf("plan of an export beside the deletion: %s, %v; want it to wait", out.Next, err)
+	}
+	w.source.mu.Lock()
+	w.source.groups = nil // as if the links had been erased
+	w.source.mu.Unlock()
+	w.settle()
+	d, err := w.Detail(t.Context(), project, late.Task)
+	if err != nil || fmt.Sprint(d.Findings[0].Resolved) != "[ann]" {
+		t.Errorf("the export that waited is about %v, %v; want who is left", d.Findings[0].Resolved, err)
+	}
+}
+
+func TestTooManyIdentifiersAreRefused(t *testing.T) {
+	w := newWorld(t)
+	w.people()
+	many := one("bob", "ben")
+	for i := range dsr.MaxPerson {
+		many = append(many, kind.Subject(fmt.Sprint("bob", i)))
+	}
+	w.source.groups = [][]kind.Subject{many}
+	var r dsr.Request
+	for _, typ := range []dsr.Type{dsr.Export, dsr.Deletion} {
+		r = w.submit(typ, "ann", "bob", "cem", "ben")
+		w.settle()
+		got := w.want(r, dsr.Failure)
+		if len(got.Refused) != 2 || got.Refused[0].Position != 2 || got.Refused[1].Position != 4 || !strings.Contains(got.Reason, "position 2") {
+			t.Errorf("refused %+v: %s", got.Refused, got.Reason)
+		}
+		d, err := w.Detail(t.Context(), project, r.Task)
+		if err != nil || d.Findings[1].State != "refused" || d.Findings[1].Why == "" || d.Findings[0].State != "" {
+			t.Errorf("findings %+v, %v; want the second refused", d.Findings, err)
+		}
+		if w.left("ann") == 0 || len(listed(t, w.bucket, "ledger/")) > 0 {
+			t.Error("something was erased")
+		}
+	}
+	// Without it, it is served; and so is a failed one once the links are gone.
+	w.source.groups = nil
+	again, err := w.Rerun(t.Context(), project, r.Task, dsr.By{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.settle()
+	if got := w.want(again, dsr.Success); got.Refused != nil {
+		t.Errorf("still refused: %+v", got.Refused)
+	}
+}
+
+// 2000 identifiers that stand for 10 each fit the batches of one Map, and their
+// records.
+func TestManyPeopleOfManyIdentifiers(t *testing.T) {
+	w := newWorld(t)
+	long := strings.Repeat("\u0001", 240) // the longest in JSON
+	var ids []string
+	w.source.persons = map[kind.Subject][]kind.Subject{}
+	for i := range dsr.MaxIDs {
+		id := kind.Subject(fmt.Sprint(i, long))
+		group := one(id)
+		for j := range 9 {
+			group = append(group, kind.Subject(fmt.Sprint(i, "-", j, long)))
+		}
+		w.source.persons[id] = group
+		ids = append(ids, string(id))
+	}
+	w.source.event(ids[7], w.now(), `{}`)
+	w.source.event("7-11"+long, w.now(), `{}`)
+	r := w.submit(dsr.Deletion, ids...)
+	w.settle()
+	got := w.want(r, dsr.Success)
+	if got.Batches > 100 || got.Before.Events != 2 || got.Before.Subjects != 1 {
+		t.Errorf("%d batches, erased %+v; want at most 100, and the two events", got.Batches, got.Before)
+	}
+}
+
+func TestGuard(t *testing.T) {
+	w := newWorld(t)
+	w.settings.CancelWindow = -1
+	w.rules.Guard = dsr.Guard{Share: 20, Rows: 10, IDs: 2}
+	w.handlers = []string{"owner@example.com", "other@example.com"}
+	w.source.total = 50
+	w.build()
+	w.people()
+	big := w.submit(dsr.Deletion, "ann") // 11 rows are 22 %
+	w.settle()
+	got := w.want(big, dsr.Staging)
+	if got.Hold != dsr.HoldGuard || got.Share != 22 || !strings.Contains(got.Reason, "22.0 %") || w.left("ann") == 0 {
+		t.Errorf("held %q, %v %%: %s", got.Hold, got.Share, got.Reason)
+	}
+	refused := func(who, says string) {
+		t.Helper()
+		if _, err := w.Confirm(t.Context(), project, big.Task, dsr.By{Actor: who}); kind.Of(err) != kind.NotAllowed || !strings.Contains(kind.Sentence(err), says) {
+			t.Errorf("confirmed by %s: %v, want it refused", who, err)
+		}
+	}
+	refused("OWNER@example.com", "Another owner")
+	refused("robot.service-account", "A person")
+	w.advance(48 * time.Hour)
+	refused("owner@example.com", "Another owner")
+	if _, err := w.Confirm(t.Context(), project, big.Task, dsr.By{Actor: "other@example.com"}); err != nil {
+		t.Fatal(err)
+	}
+	w.settle()
+	if got := w.want(big, dsr.Success); got.Confirmed != "other@example.com" || w.left("ann") > 0 {
+		t.Errorf("confirmed by %q, %d left", got.Confirmed, w.left("ann"))
+	}
+	w.source.total = 51
+	small := w.submit(dsr.Deletion, "cem")
+	w.settle()
+	w.want(small, dsr.Success)
+
+	w.source.groups = [][]kind.Subject{one("bob", "b1", "b2")}
+	w.source.total = 1000
+	wide := w.submit(dsr.Deletion, "bob")
+	w.settle()
+	if got := w.want(wide, dsr.Staging); !strings.Contains(got.Reason, "stands for 3") {
+		t.Errorf("held: %s", got.Reason)
+	}
+	// Where there is nobody else, the same person may after a day.
+	w.handlers = []string{"owner@example.com"}
+	w.build()
+	big = wide
+	refused("owner@example.com", "There is no other")
+	w.advance(24 * time.Hour)
+	if _, err := w.Confirm(t.Context(), project, wide.Task, dsr.By{Actor: "owner@example.com"}); err != nil {
+		t.Fatal(err)
+	}
+	w.settle()
+	w.want(wide, dsr.Success)
+}
+
+// listed is the names of the files below a prefix.
+func listed(t *testing.T, b blob.Bucket, prefix string) (names []string) {
+	t.Helper()
+	if err := blob.Each(t.Context(), b, prefix, func(f blob.Info) error { names = append(names, f.Key); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	return names
+}

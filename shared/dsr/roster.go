@@ -1,0 +1,279 @@
+package dsr
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"lethe/shared/kind"
+	"lethe/shared/table"
+)
+
+// maxRoster is the most identifiers that a request can resolve to.
+const maxRoster = 100_000
+
+// A roster is who a request concerns, cut into batches: for each source, parts of
+// its people.
+type roster struct {
+	// set names the identifiers and how they are cut: two rosters of one set are the
+	// same. It is in the keys of the batches.
+	set     string
+	batches []batch
+	ids     []kind.Subject // all, resolved ones too, each once
+	refused []Refusal      // who is too many; then there is nothing else
+}
+
+// resolve finds out who r concerns as of now.
+func (s *Service) resolve(ctx context.Context, r Request) (roster, error) {
+	submitted, err := s.IDs(ctx, r)
+	if err != nil {
+		return roster{}, err
+	}
+	people, err := s.people(ctx, r.Project, submitted, zeroTime)
+	if err != nil {
+		return roster{}, err
+	}
+	var out roster
+	position := map[kind.Subject]int{}
+	for i, id := range submitted {
+		position[id] = i + 1
+	}
+	for _, p := range people {
+		if p.TooMany {
+			for _, id := range p.Submitted {
+				out.refused = append(out.refused, Refusal{Position: position[id], Why: fmt.Sprintf("It is linked with more than %d identifiers, which no one person has.", MaxPerson)})
+			}
+		}
+		out.ids = append(out.ids, p.IDs...)
+	}
+	if len(out.ids) > maxRoster && len(out.refused) == 0 {
+		out.refused = append(out.refused, Refusal{Why: fmt.Sprintf("The identifiers are linked with more than %d in all. Put them into several requests.", maxRoster)})
+	}
+	if len(out.refused) > 0 {
+		return roster{refused: out.refused}, nil
+	}
+	out.cut(people, len(s.Sources), s.Settings.Batch)
+	for i := range out.batches {
+		// The people of all sources are the same.
+		out.batches[i].Source = s.Sources[i*len(s.Sources)/len(out.batches)].Name()
+	}
+	return out, out.name(s.Keys)
+}
+
+// people asks the source that knows who is whom.
+func (s *Service) people(ctx context.Context, project string, ids []kind.Subject, until time.Time) ([]Person, error) {
+	for _, src := range s.Sources {
+		if knows, ok := src.(Resolver); ok {
+			rules, err := s.Accounts.Rules(ctx, project)
+			if err != nil {
+				return nil, err
+			}
+			return knows.Resolve(ctx, project, rules.Identity, ids, until)
+		}
+	}
+	people := make([]Person, len(ids))
+	for i, id := range ids {
+		people[i] = Person{Submitted: []kind.Subject{id}, IDs: []kind.Subject{id}}
+	}
+	return people, nil
+}
+
+// cut makes the batches of so many sources, each of at least so many identifiers,
+// and not more batches in all than a Map can take.
+func (o *roster) cut(people []Person, sources, least int) {
+	perSource := maxBatches / sources
+	least = max(least, (len(o.ids)+perSource-1)/perSource)
+	var parts []batch
+	var part batch
+	size := 0
+	for i, p := range people {
+		c := cluster{Folder: i + 1, Submitted: stored(p.Submitted), IDs: stored(p.IDs), ApartCount: p.ApartCount}
+		for _, l := range p.Apart {
+			c.Apart = append(c.Apart, apart{Kind: l.Kind, ID: string(l.ID), To: string(l.To)})
+		}
+		part.Clusters = append(part.Clusters, c)
+		if size += len(p.IDs); size >= least || i == len(people)-1 {
+			parts = append(parts, part)
+			part, size = batch{}, 0
+		}
+	}
+	for range sources {
+		o.batches = append(o.batches, parts...)
+	}
+}
+
+// name sets o.set. Its key makes sure that it tells nothing of the identifiers.
+func (o *roster) name(keys kind.Keyring) error {
+	type person struct{ Submitted, IDs []string }
+	var all [][]person
+	for _, b := range o.batches {
+		var part []person
+		for _, c := range b.Clusters {
+			part = append(part, person{c.Submitted, c.IDs})
+		}
+		all = append(all, part)
+	}
+	data, err := json.Marshal(all)
+	if err != nil {
+		return kind.E(kind.Internal, "name a roster")
+	}
+	_, mark, _ := strings.Cut(keys.Seal("roster", data), ".")
+	o.set = mark[:16]
+	return nil
+}
+
+// keep stores the batches of r, whose set is that of o. Whoever stores them again
+// stores the same.
+func (s *Service) keep(ctx context.Context, r Request, o roster) error {
+	var ops []table.Op
+	for n, b := range o.batches {
+		for piece, part := range b.pieces() {
+			item, err := encode(batchKey(r, n, piece), part)
+			if err != nil {
+				return err
+			}
+			ops = append(ops, table.Put(item, table.Cond{}))
+		}
+	}
+	return kind.Wrap("write batches", s.Control.WriteMany(ctx, ops))
+}
+
+// pieces cuts a batch into parts that fit an item. A person whose identifiers do
+// not fit one is in several.
+func (b batch) pieces() []batch {
+	var out []batch
+	piece, size := batch{Source: b.Source}, 0
+	turn := func() {
+		out = append(out, piece)
+		piece, size = batch{Source: b.Source}, 0
+	}
+	for _, c := range b.Clusters {
+		rest := c
+		rest.Submitted, rest.IDs = nil, nil
+		size += 100
+		for _, l := range c.Apart {
+			size += storedSize(l.ID) + storedSize(l.To)
+		}
+		for _, list := range []struct{ from, into *[]string }{{&c.Submitted, &rest.Submitted}, {&c.IDs, &rest.IDs}} {
+			for _, id := range *list.from {
+				n := storedSize(id)
+				if size+n > idsPageBytes {
+					piece.Clusters = append(piece.Clusters, rest)
+					turn()
+					rest = cluster{Folder: c.Folder}
+				}
+				*list.into = append(*list.into, id)
+				size += n
+			}
+		}
+		piece.Clusters = append(piece.Clusters, rest)
+	}
+	turn()
+	for i := range out {
+		out[i].More = len(out) - 1 - i
+	}
+	return out
+}
+
+// add puts the next piece behind b.
+func (b *batch) add(piece batch) {
+	for _, c := range piece.Clusters {
+		last := len(b.Clusters) - 1
+		if last < 0 || b.Clusters[last].Folder != c.Folder {
+			b.Clusters = append(b.Clusters, c)
+			continue
+		}
+		b.Clusters[last].Submitted = append(b.Clusters[last].Submitted, c.Submitted...)
+		b.Clusters[last].IDs = append(b.Clusters[last].IDs, c.IDs...)
+	}
+	b.More = piece.More
+}
+
+// grow adds to the people of w who turned out to be one with them since Begin, by
+// links that were on their way then, and reports whether there was anyone. They are
+// treated as those of Begin were: claimed, put into the ledger, kept out, and only
+// then kept in the batch, so that after a crash it is all done again.
+func (s *Service) grow(ctx context.Context, r Request, w *work) (bool, error) {
+	var ids []kind.Subject
+	at := map[kind.Subject]int{}
+	for i, c := range w.Clusters {
+		for _, id := range subjects(c.IDs) {
+			ids = append(ids, id)
+			at[id] = i
+		}
+	}
+	people, err := s.people(ctx, r.Project, ids, r.Limit)
+	if err != nil {
+		return false, err
+	}
+	more := append([]grown{}, w.grown...)
+	var fresh []kind.Subject
+	for _, p := range people {
+		i := at[p.Submitted[0]]
+		if p.TooMany {
+			return false, kind.E(kind.Corrupt, "erase: a person has too many identifiers")
+		}
+		for _, id := range p.IDs {
+			if _, known := at[id]; !known {
+				at[id] = i
+				fresh = append(fresh, id)
+				more = append(more, grown{Cluster: i, ID: string(id)})
+			}
+		}
+	}
+	if len(fresh) == 0 {
+		return false, nil
+	}
+	if err := s.setMarks(ctx, r, fresh, true); err != nil {
+		return false, err
+	}
+	name := s.laterName(r, fresh)
+	if err := s.know(ctx, []string{name}); err != nil {
+		return false, err
+	}
+	if err := s.suppress(ctx, r, name, fresh); err != nil {
+		return false, err
+	}
+	item, err := encode(grownKey(r, w.number), more)
+	if err != nil {
+		return false, err
+	}
+	if err := s.Control.Write(ctx, table.Put(item, table.IfAt(w.grownAt))); err != nil {
+		return false, kind.Wrap("add to a batch", err)
+	}
+	s.Log.InfoContext(ctx, "a deletion took in more identifiers", "task", r.Task, "batch", w.number, "identifiers", len(fresh))
+	*w, err = s.work(ctx, r, w.number)
+	return true, err
+}
+
+// A grown identifier was added to a cluster of a batch after Begin.
+type grown struct {
+	Cluster int    `json:"c"`
+	ID      string `json:"id"`
+}
+
+// A Refusal tells why a request cannot be served for one identifier, or, without a
+// position, for all.
+type Refusal struct {
+	Position int    `json:"position,omitempty"` // among the submitted, from 1
+	Why      string `json:"why"`
+}
+
+// refuse closes r because of identifiers that cannot be served. Nothing was done.
+func (s *Service) refuse(ctx context.Context, r Request, version table.Version, refused []Refusal) error {
+	slices.SortFunc(refused, func(a, b Refusal) int { return cmp.Compare(a.Position, b.Position) })
+	r.Refused = refused
+	reason := refused[0].Why
+	if at := refused[0].Position; at > 0 {
+		reason = fmt.Sprintf("The identifier at position %d is refused: %s", at, reason)
+		if n := len(refused) - 1; n > 0 {
+			reason += fmt.Sprintf(" So are %d more.", n)
+		}
+		reason += " Nothing was done; make a new request without what is refused."
+	}
+	return s.fail(ctx, r, version, reason)
+}

@@ -1,0 +1,375 @@
+package events
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"lethe/shared/dsr"
+	"lethe/shared/kind"
+	"lethe/shared/table"
+)
+
+// Resolve implements dsr.Resolver: people are the closure over the edges that are
+// followed. These are the rules, in the order in which edges were first received:
+//
+//   - An alias maps to one identifier, the first that it was made an alias of.
+//   - An anonymous identifier, or a device, belongs to the first user that it was
+//     linked with, by $identify or by $device_id with $user_id.
+//   - In original identity, $merge makes one person of two.
+//   - In simplified identity it does not: two user ids are never one person. A user
+//     id is one that came as $user_id with a device, as $identified_id or in
+//     $merge. An edge that would join two through identifiers that are no users' is
+//     not followed.
+//
+// An edge that is not followed tells nothing of whose data is whose, and is in
+// Apart.
+func (s *Store) Resolve(ctx context.Context, project string, rule dsr.Identity, ids []kind.Subject, until time.Time) ([]dsr.Person, error) {
+	g := graph{store: s, project: project, rule: rule, until: until, nodes: map[kind.Subject]*node{}, blocks: map[kind.Subject]*block{}}
+	if err := g.load(ctx, ids); err != nil {
+		return nil, kind.Wrap("resolve identities", err)
+	}
+	var people []dsr.Person
+	of := map[kind.Subject]int{} // the place in people of everyone found
+	for _, id := range ids {
+		if i, ok := of[id]; ok {
+			if !slices.Contains(people[i].Submitted, id) {
+				people[i].Submitted = append(people[i].Submitted, id)
+			}
+			continue
+		}
+		p, err := g.person(ctx, id)
+		if err != nil {
+			return nil, kind.Wrap("resolve identities", err)
+		}
+		for _, m := range p.IDs {
+			of[m] = len(people)
+		}
+		p.Submitted = []kind.Subject{id}
+		people = append(people, p)
+	}
+	return people, nil
+}
+
+// A graph is the part of a project's edges that has been read.
+type graph struct {
+	store   *Store
+	project string
+	rule    dsr.Identity
+	until   time.Time
+	nodes   map[kind.Subject]*node
+	blocks  map[kind.Subject]*block
+}
+
+// A node is an identifier with its edges, in their order.
+type node struct {
+	id    kind.Subject
+	edges []half
+	// user means that this is a user id, which is never one person with another.
+	user bool
+	// owner is who an anonymous identifier belongs to, and target what an alias is one
+	// of.
+	owner, target kind.Subject
+}
+
+// A half is an edge seen from one of its ends.
+type half struct {
+	kind      edgeKind
+	outgoing  bool // this end is the edge's from
+	other     kind.Subject
+	received  int64
+	time      int64
+	user, end kind.Subject // the edge's from and to
+}
+
+// order is that in which edges were received. It is the same seen from both ends.
+func (h half) order(i half) int {
+	return cmp.Or(cmp.Compare(h.received, i.received), cmp.Compare(h.time, i.time), cmp.Compare(h.kind, i.kind),
+		cmp.Compare(h.user, i.user), cmp.Compare(h.end, i.end))
+}
+
+// load reads nodes that have not been read, some at once.
+func (g *graph) load(ctx context.Context, ids []kind.Subject) error {
+	asked := map[kind.Subject]bool{}
+	for _, id := range ids {
+		if g.nodes[id] == nil {
+			asked[id] = true
+		}
+	}
+	var mu sync.Mutex
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(2 * ahead)
+	for id := range asked {
+		group.Go(func() error {
+			n, err := g.read(ctx, id)
+			mu.Lock()
+			defer mu.Unlock()
+			g.nodes[id] = n
+			return err
+		})
+	}
+	return group.Wait()
+}
+
+func (g *graph) read(ctx context.Context, id kind.Subject) (*node, error) {
+	n := &node{id: id}
+	q := table.Query{PK: subjectPK(g.project, id), From: edgePrefix, To: behind(strings.TrimSuffix(edgePrefix, "#")), Limit: pageRows}
+	for {
+		page, err := g.store.subjects.Query(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		for _, item := range page.Items {
+			h, err := readHalf(id, item)
+			if err != nil {
+				return nil, err
+			}
+			if g.until.IsZero() || within(dsr.Scope{Limit: g.until, Erasure: true}, h.received, time.UnixMilli(h.time)) {
+				n.edges = append(n.edges, h)
+			}
+		}
+		if page.Next == "" {
+			break
+		}
+		q.After = page.Next
+	}
+	slices.SortFunc(n.edges, half.order)
+	for _, h := range n.edges {
+		claims := h.kind == byDevice || h.kind == byIdentify
+		switch {
+		case claims && !h.outgoing && n.owner == "":
+			n.owner = h.other
+		case h.kind == byAlias && h.outgoing && n.target == "":
+			n.target = h.other
+		}
+		n.user = n.user || g.rule == dsr.Simplified && (h.kind == byMerge || claims && h.outgoing)
+	}
+	return n, nil
+}
+
+func readHalf(id kind.Subject, item table.Item) (half, error) {
+	head, err := readHead(item.Data)
+	if err != nil {
+		return half{}, err
+	}
+	e, err := readEnd(item.SK, head.body)
+	if err != nil {
+		return half{}, err
+	}
+	h := half{kind: e.kind, outgoing: e.outgoing, other: e.other, received: head.received, time: e.time.UnixMilli(), user: id, end: e.other}
+	if !h.outgoing {
+		h.user, h.end = h.end, h.user
+	}
+	return h, nil
+}
+
+// decider is the end of an edge at which the rule of its kind is decided, or "" if
+// nothing decides.
+func (h half) decider() kind.Subject {
+	switch h.kind {
+	case byAlias:
+		return h.user
+	case byMerge:
+		return ""
+	}
+	return h.end
+}
+
+// followed reports whether an edge of n is followed, as far as its own two ends
+// tell.
+func (g *graph) followed(n *node, h half) bool {
+	switch h.kind {
+	case byAlias:
+		return g.nodes[h.user].target == h.end
+	case byMerge:
+		return g.rule == dsr.Original
+	}
+	return g.nodes[h.end].owner == h.user
+}
+
+// mostRead is how many neighbours of one identifier are read to know whether an edge
+// to them is followed.
+const mostRead = 4 * dsr.MaxPerson
+
+// errTooMany means that a person has more identifiers than one person can have.
+var errTooMany = errors.New("too many identifiers of one person")
+
+// neighbours reads those of n that an edge may lead to: a device that many people
+// used knows itself which of them it belongs to.
+func (g *graph) neighbours(ctx context.Context, n *node) error {
+	var ids []kind.Subject
+	for _, h := range n.edges {
+		if h.decider() != n.id || g.followed(n, h) {
+			ids = append(ids, h.other)
+		}
+	}
+	if len(ids) > mostRead {
+		return errTooMany
+	}
+	return g.load(ctx, ids)
+}
+
+// person finds who id belongs to.
+func (g *graph) person(ctx context.Context, id kind.Subject) (dsr.Person, error) {
+	members := map[kind.Subject]bool{id: true}
+	err := g.gather(ctx, id, members)
+	p := dsr.Person{IDs: slices.Sorted(maps.Keys(members))}
+	if errors.Is(err, errTooMany) {
+		p.TooMany, err = true, nil
+	}
+	if err != nil || p.TooMany {
+		return p, err
+	}
+	for _, m := range p.IDs {
+		for _, h := range g.nodes[m].edges {
+			if members[h.other] {
+				continue
+			}
+			if p.ApartCount++; len(p.Apart) < dsr.MostApart {
+				p.Apart = append(p.Apart, dsr.Link{Kind: string(h.kind), ID: m, To: h.other})
+			}
+		}
+	}
+	return p, nil
+}
+
+// gather adds everyone who is one person with id, which has been read.
+func (g *graph) gather(ctx context.Context, id kind.Subject, members map[kind.Subject]bool) error {
+	add := func(ids []kind.Subject) error {
+		for _, m := range ids {
+			members[m] = true
+		}
+		if len(members) > dsr.MaxPerson {
+			return errTooMany
+		}
+		return nil
+	}
+	n := g.nodes[id]
+	if !n.user {
+		b, err := g.block(ctx, n)
+		if err != nil {
+			return err
+		}
+		if err := add(b.with(id)); err != nil {
+			return err
+		}
+		user := b.user(id)
+		if user == "" {
+			return nil
+		}
+		members[user] = true
+		n = g.nodes[user]
+	}
+	if err := g.neighbours(ctx, n); err != nil {
+		return err
+	}
+	for _, h := range n.edges {
+		o := g.nodes[h.other]
+		if o == nil || o.user || members[o.id] || !g.followed(n, h) {
+			continue
+		}
+		b, err := g.block(ctx, o)
+		if err != nil {
+			return err
+		}
+		if b.user(o.id) != n.id {
+			continue
+		}
+		if err := add(b.with(o.id)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// A block is identifiers that are no users', linked with each other, and split among
+// the users that they are linked with.
+type block struct {
+	ids  []kind.Subject
+	root map[kind.Subject]kind.Subject // a union-find forest of ids and users
+	of   map[kind.Subject]kind.Subject // the user of a root
+}
+
+// block finds the one that n is in.
+func (g *graph) block(ctx context.Context, n *node) (*block, error) {
+	if b := g.blocks[n.id]; b != nil {
+		return b, nil
+	}
+	b := &block{root: map[kind.Subject]kind.Subject{}, of: map[kind.Subject]kind.Subject{}}
+	var edges []half
+	for next := []*node{n}; len(next) > 0; next = next[1:] {
+		n := next[0]
+		if b.root[n.id] != "" {
+			continue
+		}
+		b.root[n.id] = n.id
+		if b.ids = append(b.ids, n.id); len(b.ids) > dsr.MaxPerson {
+			return nil, errTooMany
+		}
+		if err := g.neighbours(ctx, n); err != nil {
+			return nil, err
+		}
+		for _, h := range n.edges {
+			o := g.nodes[h.other]
+			switch {
+			case o == nil || !g.followed(n, h):
+				continue
+			case o.user:
+				b.root[o.id], b.of[o.id] = o.id, o.id
+			default:
+				next = append(next, o)
+			}
+			edges = append(edges, h)
+		}
+	}
+	slices.SortFunc(edges, half.order)
+	for _, h := range edges {
+		b.join(h.user, h.end)
+	}
+	for _, id := range b.ids {
+		g.blocks[id] = b
+	}
+	return b, nil
+}
+
+func (b *block) find(id kind.Subject) kind.Subject {
+	for b.root[id] != id {
+		b.root[id] = b.root[b.root[id]]
+		id = b.root[id]
+	}
+	return id
+}
+
+// join makes two identifiers one person, unless they are of two users.
+func (b *block) join(x, y kind.Subject) {
+	x, y = b.find(x), b.find(y)
+	switch {
+	case x == y || b.of[x] != "" && b.of[y] != "":
+	case b.of[x] != "":
+		b.root[y] = x
+	default:
+		b.root[x] = y
+	}
+}
+
+// user is whose id is, or "".
+func (b *block) user(id kind.Subject) kind.Subject { return b.of[b.find(id)] }
+
+// with is every identifier of the block that is one person with id.
+func (b *block) with(id kind.Subject) []kind.Subject {
+	root := b.find(id)
+	var ids []kind.Subject
+	for _, m := range b.ids {
+		if b.find(m) == root {
+			ids = append(ids, m)
+		}
+	}
+	return ids
+}
