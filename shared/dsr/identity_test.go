@@ -11,6 +11,7 @@ import (
 	"lethe/shared/blob"
 	"lethe/shared/dsr"
 	"lethe/shared/kind"
+	"lethe/shared/table"
 )
 
 // one says that identifiers are one person.
@@ -137,6 +138,10 @@ func TestDeletionTakesThePerson(t *testing.T) {
 				if got := w.cutoffOf("bob"); !got.Equal(done.Limit) {
 					t.Errorf("late data of the other identifier is kept out up to %v, want %v", got, done.Limit)
 				}
+				page, err := w.control.Query(t.Context(), table.Query{PK: "project#" + project + "#mark#" + w.keys.Mark(project, "bob")})
+				if err != nil || len(page.Items) != 1 || page.Items[0].SK != r.Task {
+					t.Errorf("no mark tells that the deletion concerns the other identifier: %v", err)
+				}
 				// The ledger knows both, and the records know the ledger.
 				if behind, err := w.Behind(t.Context()); behind || err != nil {
 					t.Errorf("the records are behind the ledger: %v, %v", behind, err)
@@ -167,6 +172,37 @@ func TestDeletionTakesThePerson(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// What was counted before the set changed is not told of the new one.
+func TestFindingsOfASetThatChanged(t *testing.T) {
+	w := newWorld(t)
+	w.settings.CancelWindow = -1
+	w.build()
+	w.people()
+	r := w.submit(dsr.Deletion, "cem", "ann", "bob")
+	state := func(i int) string {
+		t.Helper()
+		d, err := w.Detail(t.Context(), project, r.Task)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fmt.Sprint(d.Findings[i].State, d.Findings[i].Events, d.Findings[i].Sources)
+	}
+	step := dsr.Step{Task: r.Task, Attempt: 1}
+	if _, err := w.Plan(t.Context(), step); err != nil {
+		t.Fatal(err)
+	}
+	if got := state(1); got != "found10 [{events {10 1 0}}]" {
+		t.Errorf("after Plan: %s", got)
+	}
+	w.source.groups = [][]kind.Subject{one("cem", "bob")}
+	if _, err := w.Begin(t.Context(), step); err != nil {
+		t.Fatal(err)
+	}
+	if got := state(1); got != "0 []" {
+		t.Errorf("after Begin: %s, want nothing yet", got)
 	}
 }
 
@@ -273,7 +309,7 @@ func TestManyPeopleOfManyIdentifiers(t *testing.T) {
 
 func TestGuard(t *testing.T) {
 	w := newWorld(t)
-	w.settings.CancelWindow = -1
+	w.settings.CancelWindow = time.Hour
 	w.rules.Guard = dsr.Guard{Share: 20, Rows: 10, IDs: 2}
 	w.handlers = []string{"owner@example.com", "other@example.com"}
 	w.source.total = 50
@@ -299,8 +335,8 @@ func TestGuard(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.settle()
-	if got := w.want(big, dsr.Success); got.Confirmed != "other@example.com" || w.left("ann") > 0 {
-		t.Errorf("confirmed by %q, %d left", got.Confirmed, w.left("ann"))
+	if got := w.want(big, dsr.Success); !got.Window.Equal(big.Window) || got.Confirmed != "other@example.com" || w.left("ann") > 0 {
+		t.Errorf("confirmed by %q, window until %v, %d left", got.Confirmed, got.Window, w.left("ann"))
 	}
 	w.source.total = 51
 	small := w.submit(dsr.Deletion, "cem")

@@ -64,7 +64,7 @@ func (r *removal) add(ctx context.Context, p page) error {
 		}
 		switch {
 		case r.scope.Disclosure == dsr.Sources:
-			strip, err := r.store.strip(ctx, r.scope, w, item)
+			strip, _, err := r.store.strip(ctx, r.scope, w, item)
 			if err != nil {
 				return err
 			}

@@ -27,11 +27,11 @@ func (s *Store) Find(ctx context.Context, scope dsr.Scope, cursor string) (dsr.P
 				continue
 			}
 			if scope.Disclosure == dsr.Sources && scope.Erasure {
-				strip, err := s.strip(ctx, scope, w, item)
+				_, there, err := s.strip(ctx, scope, w, item)
 				if err != nil {
 					return false, err
 				}
-				if strip.ops == nil {
+				if !there {
 					continue
 				}
 			}
