@@ -128,7 +128,7 @@ func parseSubmission(body []byte) (dsr.Submission, error) {
 		return s, kind.Say(kind.Invalid, "status_callback_urls cannot be used: Lethe does not deliver callbacks yet. Leave it out and ask for the status.")
 	}
 	if raw := fields["window"]; raw != nil {
-		if s.Window, err = parseWindow(raw); err != nil {
+		if s.Period, err = parseWindow(raw); err != nil {
 			return s, err
 		}
 	}

@@ -51,14 +51,14 @@ func writePage(w io.Writer, h Head, t Totals, months map[string]int64, shown []S
 		"project": text(project), "project id": text(h.Project), "task": text(h.Task), "title": title.fill(map[string]markup{"whose": whose}),
 		"law": text(law(h.Compliance)), "disclosure": text(disclosure(h.Disclosure)), "window": text(window(h.From, h.To)),
 		"requested": text(moment(h.Requested)), "snapshot": text(moment(h.Snapshot)), "version": number(Version),
-		"totals": t.lines(), "chart": chartOf(months).figure(), "folders": each(shown, row), "more": more,
+		"totals": t.lines(much), "chart": chartOf(months).figure(), "folders": each(shown, row), "more": more,
 		"files": each(fileNotes[much], note.line),
 	})))
 	return err
 }
 
 // lines are the items of the list of totals.
-func (t Totals) lines() markup {
+func (t Totals) lines(disclosure string) markup {
 	line := func(n int64, what markup) markup {
 		return totalLine.fill(map[string]markup{"count": number(n), "what": what})
 	}
@@ -68,6 +68,9 @@ func (t Totals) lines() markup {
 	}
 	if t.Profiles == 1 {
 		profiles = "profile"
+	}
+	if disclosure != "DATA" {
+		events, profiles = events+" it tells of", profiles+" it tells of"
 	}
 	all := line(t.Events, events) + line(t.Profiles, profiles)
 	if t.Subjects != 1 {

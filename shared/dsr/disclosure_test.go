@@ -87,7 +87,7 @@ func (s *shop) ask(t dsr.Type, d dsr.Disclosure, window *dsr.Period, ids ...stri
 	s.t.Helper()
 	s.advance(time.Minute)
 	sub := submission(t, ids...)
-	sub.Compliance, sub.Disclosure, sub.Window = dsr.CCPA, d, window
+	sub.Compliance, sub.Disclosure, sub.Period = dsr.CCPA, d, window
 	r, err := s.Submit(s.ctx, sub)
 	if err != nil {
 		s.t.Fatalf("submit: %v", err)
@@ -266,7 +266,7 @@ func TestWindow(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s.advance(time.Minute)
 			sub := submission(dsr.Export, "ann")
-			sub.Compliance, sub.Window = c.law, c.window
+			sub.Compliance, sub.Period = c.law, c.window
 			r, err := s.Submit(s.ctx, sub)
 			if err != nil {
 				t.Fatal(err)
@@ -307,14 +307,14 @@ func TestWindowIsRefused(t *testing.T) {
 		"to tomorrow":   {dsr.Export, dsr.CCPA, dsr.Period{To: now.Truncate(24*time.Hour).AddDate(0, 0, 1)}, "future"},
 	} {
 		sub := submission(c.of, "ann")
-		sub.Compliance, sub.Window = c.law, &c.window
+		sub.Compliance, sub.Period = c.law, &c.window
 		_, err := w.Submit(w.ctx, sub)
 		if kind.Of(err) != kind.Invalid || !strings.Contains(kind.Sentence(err), c.says) {
 			t.Errorf("%s: got %v, want it refused with %q", name, err, c.says)
 		}
 	}
 	sub := submission(dsr.Export, "ann")
-	sub.Compliance, sub.Window = dsr.CCPA, &dsr.Period{To: now.Truncate(24*time.Hour).AddDate(0, 0, 1).Add(-time.Millisecond)}
+	sub.Compliance, sub.Period = dsr.CCPA, &dsr.Period{To: now.Truncate(24*time.Hour).AddDate(0, 0, 1).Add(-time.Millisecond)}
 	if _, err := w.Submit(w.ctx, sub); err != nil {
 		t.Errorf("up to today: %v", err)
 	}
@@ -469,5 +469,24 @@ func TestRestoreOfEachType(t *testing.T) {
 	}
 	if receipt := s.track(visit("bob", "late", s.now().AddDate(0, -1, 0))); receipt.Dropped != 1 {
 		t.Errorf("late data of bob: %+v, want it dropped", receipt)
+	}
+}
+
+// A source that hands out records where their categories were asked for is not
+// believed.
+func TestRecordsInPlaceOfCategories(t *testing.T) {
+	w := newWorld(t)
+	w.people()
+	sub := submission(dsr.Export, "ann")
+	sub.Compliance, sub.Disclosure = dsr.CCPA, dsr.Categories
+	w.advance(time.Minute)
+	r, err := w.Submit(w.ctx, sub)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.settle()
+	w.want(r, dsr.Failure)
+	if got := files(t, w.bucket, "exports/"); len(got) > 0 {
+		t.Errorf("there is an archive: %v", got)
 	}
 }
