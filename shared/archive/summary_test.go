@@ -16,12 +16,11 @@ import (
 
 // digest makes an archive of what fill gives a Collector, in segments of about cut
 // bytes, each by a Collector of its own.
-func digest(t *testing.T, d archive.Digest, cut int, all []archive.SubjectFolder, fill func(add func(folder int, s archive.Summary))) *archive.Archive {
+func digest(t *testing.T, d archive.Digest, cut int, all []archive.SubjectFolder, fill func(add func(folder int, s archive.Summary))) (a *archive.Archive, segments int) {
 	t.Helper()
 	bucket := blob.NewMemory(time.Now)
 	c := archive.NewCollector(archive.State{})
 	c.Cut = cut
-	segments := 0
 	end := func(last bool) {
 		s, err := c.Close(last)
 		if err == nil {
@@ -59,11 +58,11 @@ func digest(t *testing.T, d archive.Digest, cut int, all []archive.SubjectFolder
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := open(t, read(t, bucket, archive.Key(task)))
+	a = open(t, read(t, bucket, archive.Key(task)))
 	if err := a.Verify(t.Context()); err != nil {
 		t.Errorf("verify: %v", err)
 	}
-	return a
+	return a, segments
 }
 
 // some gives two people of which both digests have something to tell.
@@ -107,7 +106,7 @@ func TestDigests(t *testing.T) {
 	for _, d := range []archive.Digest{archive.Categories, archive.Sources} {
 		var want []byte
 		for _, cut := range []int{archive.SegmentSize, 1000, 1} {
-			a := digest(t, d, cut, two(50, 1), some(d))
+			a, _ := digest(t, d, cut, two(50, 1), some(d))
 			path := "subjects/2/" + string(d) + ".json"
 			got := readFile(t, a, path)
 			if want == nil {
@@ -142,7 +141,7 @@ func TestDigests(t *testing.T) {
 // what is missing.
 func TestDigestsAreBounded(t *testing.T) {
 	all := []archive.SubjectFolder{{Folder: 1, Submitted: ids("ann"), Resolved: ids("ann"), Events: 20_000}}
-	a := digest(t, archive.Categories, 1_000_000, all, func(add func(int, archive.Summary)) {
+	a, segments := digest(t, archive.Categories, 1_000_000, all, func(add func(int, archive.Summary)) {
 		for i := range 20_000 {
 			add(1, archive.Summary{Events: 1, Facets: []archive.Facet{
 				{Of: archive.OfEvent, Name: fmt.Sprintf("<event> %d", i/2), Count: 1, First: snapshot, Last: snapshot},
@@ -150,6 +149,9 @@ func TestDigestsAreBounded(t *testing.T) {
 			}})
 		}
 	})
+	if segments < 3 {
+		t.Errorf("a person of 20,000 events is in %d segments of 1 MB, want the work on them to end now and then", segments)
+	}
 	var file struct {
 		Left   int64 `json:"left_out"`
 		Events []struct{ Count int64 }
@@ -165,7 +167,7 @@ func TestDigestsAreBounded(t *testing.T) {
 		t.Errorf("%d events are told and %d occurrences left out, want 40,000 together", told, file.Left)
 	}
 
-	a = digest(t, archive.Sources, 1_000_000, all, func(add func(int, archive.Summary)) {
+	a, _ = digest(t, archive.Sources, 1_000_000, all, func(add func(int, archive.Summary)) {
 		for i := range 20_000 {
 			add(1, archive.Summary{Events: 1, Facets: []archive.Facet{
 				{Of: archive.OfSource, Name: archive.OfSource, Value: `"events"`, Count: 1, First: snapshot, Last: snapshot},

@@ -13,6 +13,7 @@ import (
 	"lethe/shared/dsr"
 	"lethe/shared/events"
 	"lethe/shared/kind"
+	"lethe/shared/table"
 	"lethe/shared/table/tabletest"
 )
 
@@ -114,6 +115,23 @@ func testCategoriesLeaveBareEvents(t *testing.T, s *shop) {
 	}
 	if got := s.export(s.people("bob")); len(got) != 2 || !strings.Contains(got[1], "s3cret") {
 		t.Errorf("bob has %v", got)
+	}
+}
+
+// What an erasure that was given up has left of an event of several items goes too.
+func TestCategoriesLeaveNoPiece(t *testing.T) {
+	s := newShop(t)
+	s.visits()
+	for _, item := range s.items() {
+		if first, piece := strings.CutSuffix(item.SK, "#01"); piece {
+			if err := s.table.Write(t.Context(), table.Delete(table.Key{PK: item.PK, SK: first}, table.Cond{})); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	s.steps(s.Erase, s.erasure(dsr.Categories, "ann"))
+	if got := s.pieces(); got > 0 {
+		t.Errorf("%d pieces are left", got)
 	}
 }
 
