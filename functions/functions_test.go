@@ -206,7 +206,16 @@ func (d *deployment) recover(t *testing.T) {
 	t.Helper()
 	task := d.submit(t, deletions, `{"distinct_ids":["bruno"]}`)
 	execution := strings.Replace(machineARN("deletion"), ":stateMachine:", ":execution:", 1) + ":" + task + "-1"
-	if _, err := sfn.NewFromConfig(d.moto).StopExecution(t.Context(), &sfn.StopExecutionInput{ExecutionArn: &execution}); err != nil {
+	stop := func() error {
+		_, err := sfn.NewFromConfig(d.moto).StopExecution(t.Context(), &sfn.StopExecutionInput{ExecutionArn: &execution})
+		return err
+	}
+	err := stop()
+	for tries := 0; err != nil && tries < 50; tries++ {
+		time.Sleep(100 * time.Millisecond) // moto fails with 500 until its thread for the execution runs
+		err = stop()
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	d.sweepUntil(t, deletions, task, "FAILURE")

@@ -59,11 +59,11 @@ func (s *Service) Begin(ctx context.Context, step Step) (Step, error) {
 			}
 		}
 		r.Limit, r.Reason = s.limit(r), ""
-		if r, err = s.move(ctx, r, version, Started, program, "begin", knownEntry(ledgerName(r))); err != nil {
+		if r, err = s.move(ctx, r, version, Started, program, "begin"); err != nil {
 			return step, err
 		}
 	}
-	if err := s.suppress(ctx, r, ledgerName(r), who.ids); err != nil {
+	if err := s.suppress(ctx, r, who.ids); err != nil {
 		return step, err
 	}
 	fence, err := s.fence(ctx)
@@ -77,13 +77,15 @@ func (s *Service) Begin(ctx context.Context, step Step) (Step, error) {
 
 // suppress writes an entry of the ledger for some of r's people, and then their
 // tombstones.
-func (s *Service) suppress(ctx context.Context, r Request, entry string, ids []kind.Subject) error {
-	if err := s.writeLedger(ctx, r, entry, ids); err != nil {
-		return err
-	}
+func (s *Service) suppress(ctx context.Context, r Request, ids []kind.Subject) error {
+	names := make([]string, len(ids))
 	marks := make([]Mark, len(ids))
 	for i, id := range ids {
-		marks[i] = Mark{Name: s.Keys.Mark(r.Project, id), Subject: id, Task: r.Task, Cutoff: r.Limit, Disclosure: r.Disclosure}
+		names[i] = s.Keys.Mark(r.Project, id)
+		marks[i] = Mark{Name: names[i], Subject: id, Task: r.Task, Cutoff: r.Limit, Disclosure: r.Disclosure}
+	}
+	if err := s.writeLedger(ctx, r, names); err != nil {
+		return err
 	}
 	for _, src := range s.Sources {
 		if err := src.Suppress(ctx, r.Project, marks); err != nil {

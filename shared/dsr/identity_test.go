@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"lethe/shared/blob"
 	"lethe/shared/dsr"
 	"lethe/shared/kind"
 	"lethe/shared/table"
@@ -147,7 +146,7 @@ func TestDeletionTakesThePerson(t *testing.T) {
 					t.Errorf("the records are behind the ledger: %v, %v", behind, err)
 				}
 				text := ""
-				for _, name := range listed(t, w.bucket, "ledger/") {
+				for _, name := range files(t, w.bucket, "ledger/") {
 					text += read(t, w.bucket, name)
 				}
 				for _, id := range []kind.Subject{"ann", "bob", "nobody"} {
@@ -265,7 +264,7 @@ func TestTooManyIdentifiersAreRefused(t *testing.T) {
 		if err != nil || d.Findings[1].State != "refused" || d.Findings[1].Why == "" || d.Findings[0].State != "" {
 			t.Errorf("findings %+v, %v; want the second refused", d.Findings, err)
 		}
-		if w.left("ann") == 0 || len(listed(t, w.bucket, "ledger/")) > 0 {
+		if w.left("ann") == 0 || len(files(t, w.bucket, "ledger/")) > 0 {
 			t.Error("something was erased")
 		}
 	}
@@ -298,7 +297,7 @@ func TestManyPeopleOfManyIdentifiers(t *testing.T) {
 		ids = append(ids, string(id))
 	}
 	w.source.event(ids[7], w.now(), `{}`)
-	w.source.event("7-11"+long, w.now(), `{}`)
+	w.source.event("7-5"+long, w.now(), `{}`)
 	r := w.submit(dsr.Deletion, ids...)
 	w.settle()
 	got := w.want(r, dsr.Success)
@@ -363,11 +362,35 @@ func TestGuard(t *testing.T) {
 	w.want(wide, dsr.Success)
 }
 
-// listed is the names of the files below a prefix.
-func listed(t *testing.T, b blob.Bucket, prefix string) (names []string) {
-	t.Helper()
-	if err := blob.Each(t.Context(), b, prefix, func(f blob.Info) error { names = append(names, f.Key); return nil }); err != nil {
-		t.Fatal(err)
+// A backup knows less of who a deletion concerns than the ledger: going on with it
+// takes nothing out of the ledger, and lets nobody back in.
+func TestRestoreOfADeletionThatGrew(t *testing.T) {
+	w := newWorld(t)
+	w.settings.CancelWindow = time.Hour
+	w.build()
+	w.people()
+	r := w.submit(dsr.Deletion, "ann")
+	w.run()
+	s := w.save()
+	w.source.groups = [][]kind.Subject{one("ann", "bob")}
+	w.settle()
+	w.want(r, dsr.Success)
+	w.source.groups = nil
+	for range 2 { // the second time from what the first left of the ledger
+		w.restore(s)
+		if got, err := w.Restore(t.Context()); err != nil || got.Erased.Subjects != 2 {
+			t.Fatalf("got %+v, %v; want both erased again", got, err)
+		}
+		if _, err := w.Confirm(t.Context(), project, r.Task, dsr.By{}); err != nil {
+			t.Fatal(err)
+		}
+		w.settle()
+		w.want(r, dsr.Success)
+		if behind, err := w.Behind(t.Context()); behind || err != nil {
+			t.Errorf("the records are behind the ledger: %v, %v", behind, err)
+		}
+		if w.cutoffOf("bob").IsZero() && !slices.ContainsFunc(w.source.marks, func(m dsr.Mark) bool { return m.Name == w.keys.Mark(project, "bob") }) {
+			t.Error("late data of the other identifier is let in")
+		}
 	}
-	return names
 }

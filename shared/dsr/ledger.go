@@ -41,13 +41,10 @@ func (e ledgerEntry) sealed() ([]byte, error) {
 }
 
 // writeLedger puts an entry of r into the bucket, and into the second place if there
-// is one, before anything is erased. Run again it writes the same over it, but for
-// the version of the key, should that have been renewed in between.
-func (s *Service) writeLedger(ctx context.Context, r Request, name string, ids []kind.Subject) error {
-	entry := ledgerEntry{Version: 1, Task: r.Task, Project: r.Project, Disclosure: r.Disclosure, Cutoff: r.Limit}
-	for _, id := range ids {
-		entry.Marks = append(entry.Marks, s.Keys.Mark(r.Project, id))
-	}
+// is one, before anything is erased. Run again it writes the same over it.
+func (s *Service) writeLedger(ctx context.Context, r Request, marks []string) error {
+	name := ledgerName(r, marks)
+	entry := ledgerEntry{Version: 1, Task: r.Task, Project: r.Project, Disclosure: r.Disclosure, Cutoff: r.Limit, Marks: marks}
 	unsealed, err := entry.sealed()
 	if err != nil {
 		return err
@@ -56,6 +53,10 @@ func (s *Service) writeLedger(ctx context.Context, r Request, name string, ids [
 	data, err := json.Marshal(entry)
 	if err != nil {
 		return kind.E(kind.Internal, "encode the ledger")
+	}
+	// The records are told first, or they would be taken to be behind the ledger.
+	if err := s.know(ctx, []string{name}); err != nil {
+		return err
 	}
 	if err := s.Bucket.Put(ctx, ledgerObject(name), bytes.NewReader(data)); err != nil {
 		return kind.Wrap("write the ledger", err)

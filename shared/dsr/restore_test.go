@@ -55,7 +55,7 @@ func (w *world) restore(s saved) {
 			w.t.Fatal(err)
 		}
 	}
-	w.source.rows, w.source.marks = slices.Clone(s.rows), nil
+	w.source.rows, w.source.marks, w.source.marked = slices.Clone(s.rows), nil, nil
 	w.build()
 }
 

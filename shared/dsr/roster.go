@@ -231,11 +231,7 @@ func (s *Service) grow(ctx context.Context, r Request, w *work) (bool, error) {
 	if err := s.setMarks(ctx, r, fresh, true); err != nil {
 		return false, err
 	}
-	name := s.laterName(r, fresh)
-	if err := s.know(ctx, []string{name}); err != nil {
-		return false, err
-	}
-	if err := s.suppress(ctx, r, name, fresh); err != nil {
+	if err := s.suppress(ctx, r, fresh); err != nil {
 		return false, err
 	}
 	item, err := encode(grownKey(r, w.number), more)

@@ -16,6 +16,9 @@ const (
 	// one id's events.
 	firstRows = 200
 	moreRows  = 1000
+	// heldRows is about how many items of one cluster are in memory at a time, as far
+	// as the number of its ids lets it be so few.
+	heldRows = 20_000
 	// opened is how many clusters are being read at once.
 	opened = 4
 )
@@ -91,8 +94,8 @@ func (r *records) open(ctx context.Context, m *merge, at place) error {
 	errs := make(chan error, len(ids))
 	slots := make(chan struct{}, ahead)
 	for i, id := range ids {
-		m.streams[i] = &stream{store: r.store, scope: r.scope, id: i, query: table.Query{
-			PK: subjectPK(r.scope.Project, id), From: since(r.scope.Period), To: until(r.scope.Period), Limit: firstRows,
+		m.streams[i] = &stream{store: r.store, scope: r.scope, id: i, more: share(moreRows, len(ids)), query: table.Query{
+			PK: subjectPK(r.scope.Project, id), From: since(r.scope.Period), To: until(r.scope.Period), Limit: share(firstRows, len(ids)),
 		}}
 		if strings.HasPrefix(at.after, eventPrefix) {
 			m.streams[i].query.From = at.after
@@ -114,6 +117,9 @@ func (r *records) open(ctx context.Context, m *merge, at place) error {
 	}
 	return err
 }
+
+// share is how many items a page of one of so many streams has, most at most.
+func share(most, streams int) int { return max(5, min(most, heldRows/streams)) }
 
 func (r *records) openProfiles(ctx context.Context, m *merge, at place, ids []kind.Subject) error {
 	var keys []table.Key

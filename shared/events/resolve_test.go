@@ -219,3 +219,23 @@ func TestResolveADeviceOfMany(t *testing.T) {
 		t.Errorf("got %d people, %v; want the first user, and the others apart", len(people), err)
 	}
 }
+
+// A late event does not bring a link back that was erased, and a new one counts: the
+// device belongs to whoever comes next.
+func TestResolveAfterAnErasure(t *testing.T) {
+	s := newShop(t)
+	s.tell("device u d", "alias mail u")
+	erasure := s.people("$device:d u mail")
+	erasure.Erasure, erasure.Limit = true, s.clock()
+	s.suppress("t", erasure.Limit, "$device:d", "u", "mail")
+	s.steps(s.Erase, erasure)
+	s.pass(time.Minute)
+	s.event(link("device", "u", "d", erasure.Limit), link("alias", "mail", "u", noon), link("device", "v", "d", erasure.Limit))
+	if got := s.resolve(dsr.Simplified, time.Time{}, "$device:d", "mail", "v"); got != "d; mail; v" {
+		t.Errorf("after late links: %q, want everyone alone", got)
+	}
+	s.tell("device v d", "alias mail w")
+	if got := s.resolve(dsr.Simplified, time.Time{}, "$device:d", "mail"); got != "d v; mail w" {
+		t.Errorf("after new links: %q", got)
+	}
+}

@@ -21,6 +21,7 @@ type stream struct {
 	scope dsr.Scope
 	id    int
 	query table.Query
+	more  int          // items of later pages
 	items []table.Item // of the page, those behind the present event
 	last  bool         // there is no page behind this one
 
@@ -80,7 +81,7 @@ func (s *stream) next(ctx context.Context) (table.Item, bool, error) {
 			return table.Item{}, false, err
 		}
 		s.items, s.last = p.Items, p.Next == ""
-		s.query.After, s.query.Limit = p.Next, moreRows
+		s.query.After, s.query.Limit = p.Next, s.more
 	}
 	item := s.items[0]
 	s.items = s.items[1:]
