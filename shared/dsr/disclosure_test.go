@@ -291,6 +291,18 @@ func TestWindow(t *testing.T) {
 	}
 }
 
+// Who has data from before the window alone is told so.
+func TestNothingInTheWindow(t *testing.T) {
+	s := newShop(t)
+	s.track(visit("dot", "1", s.now().AddDate(-2, 0, 0)))
+	for _, d := range []dsr.Disclosure{dsr.Data, dsr.Categories, dsr.Sources} {
+		if got := s.want(s.ask(dsr.Export, d, nil, "dot"), dsr.Failure); !strings.Contains(got.Reason, "in the window") {
+			t.Errorf("%s: reason: got %q", d, got.Reason)
+		}
+		s.want(s.ask(dsr.Export, d, &dsr.Period{}, "dot"), dsr.Success)
+	}
+}
+
 func TestWindowIsRefused(t *testing.T) {
 	w := newWorld(t)
 	now := w.now()

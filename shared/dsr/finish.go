@@ -52,6 +52,9 @@ func (s *Service) finishExport(ctx context.Context, r Request, version table.Ver
 	}
 	if r.ArchiveSize == 0 {
 		r.Afresh = true
+		if r.Period != (Period{}) {
+			return s.fail(ctx, r, version, `Nothing was found for any of the identifiers in the window of this request, so there is nothing to hand out. With "window":"all" a request asks for everything.`)
+		}
 		return s.fail(ctx, r, version, "Nothing was found for any of the identifiers, so there is nothing to hand out.")
 	}
 	r.Finished = s.now()
