@@ -45,8 +45,9 @@ type Segment struct {
 
 // A Collector writes the records of one batch, or digests of them. It takes them
 // folder by folder in ascending order from 1 on, in a folder first profiles, then
-// events in the order of time, or else summaries; anything else is kind.Internal. It holds one segment in memory, whatever the
-// size of a subject. After an error it is of no use any more.
+// events in the order of time, or else summaries; anything else is kind.Internal.
+// It holds one segment in memory, whatever the size of a subject. After an error it
+// is of no use any more.
 type Collector struct {
 	// Cut is the number of bytes of the Records stream at which the Collector is
 	// full: SegmentSize, unless a test wants many segments of few records. It must
@@ -127,7 +128,7 @@ func NewCollector(s State) *Collector {
 
 // Profile adds one JSON object, an element of the folder's profile.json.
 func (c *Collector) Profile(folder int, record []byte) error {
-	if err := c.enter(folder); err != nil {
+	if err := c.enter(folder, ""); err != nil {
 		return err
 	}
 	b := append(c.scratch[:0], ",\n"...)
@@ -148,7 +149,7 @@ func (c *Collector) Profile(folder int, record []byte) error {
 
 // Event adds an event to the folder's events.csv and to the file of its month.
 func (c *Collector) Event(folder int, e Event) error {
-	if err := c.enter(folder); err != nil {
+	if err := c.enter(folder, ""); err != nil {
 		return err
 	}
 	at := e.Time.UTC()
@@ -171,12 +172,15 @@ func (c *Collector) Event(folder int, e Event) error {
 	return c.write(c.table, appendRow(c.scratch[:0], e, properties))
 }
 
-// enter makes folder the current one.
-func (c *Collector) enter(folder int) error {
+// enter makes folder, which has that digest or records, the current one.
+func (c *Collector) enter(folder int, d Digest) error {
 	switch {
 	case c.err != nil:
 		return c.err
 	case folder == c.state.Folder && folder > 0:
+		if c.state.Sum != nil && c.state.Sum.Digest != d || c.records.open && d != "" {
+			return c.fail(kind.E(kind.Internal, "archive: a folder has records or one digest"))
+		}
 		return nil
 	case folder < c.state.Folder || folder < 1:
 		return c.fail(kind.E(kind.Internal, "archive: folders are not in order"))

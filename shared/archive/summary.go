@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"time"
-
-	"lethe/shared/kind"
 )
 
 // A Digest is what stands in the folder of a person in place of records.
@@ -98,11 +96,8 @@ func (s *summing) note(f Facet, i int) {
 // Summarise adds to the digest of a folder, which has no records then. A person of
 // whom there is nothing to tell but the totals gets a file too.
 func (c *Collector) Summarise(folder int, d Digest, s Summary) error {
-	if err := c.enter(folder); err != nil {
+	if err := c.enter(folder, d); err != nil {
 		return err
-	}
-	if c.records.open || c.state.Sum != nil && c.state.Sum.Digest != d {
-		return c.fail(kind.E(kind.Internal, "archive: a folder is of one type of disclosure"))
 	}
 	if c.state.Sum == nil {
 		c.state.Sum = &sum{Digest: d}

@@ -12,6 +12,7 @@ import (
 
 	"lethe/shared/archive"
 	"lethe/shared/blob"
+	"lethe/shared/kind"
 )
 
 // digest makes an archive of what fill gives a Collector, in segments of about cut
@@ -215,6 +216,32 @@ func TestDigestsAreVerified(t *testing.T) {
 		}
 		if err := open(t, read(t, bucket, archive.Key(task))).Verify(t.Context()); err == nil {
 			t.Errorf("%s: verified", name)
+		}
+	}
+}
+
+func TestAFolderHasRecordsOrADigest(t *testing.T) {
+	record := archive.Event{Time: snapshot, Name: "a"}
+	for name, do := range map[string]func(c *archive.Collector) error{
+		"a digest, then an event": func(c *archive.Collector) error {
+			_ = c.Summarise(1, archive.Sources, archive.Summary{})
+			return c.Event(1, record)
+		},
+		"a digest, then a profile": func(c *archive.Collector) error {
+			_ = c.Summarise(1, archive.Sources, archive.Summary{})
+			return c.Profile(1, []byte("{}"))
+		},
+		"an event, then a digest": func(c *archive.Collector) error {
+			_ = c.Event(1, record)
+			return c.Summarise(1, archive.Sources, archive.Summary{})
+		},
+		"a digest, and another one": func(c *archive.Collector) error {
+			_ = c.Summarise(1, archive.Sources, archive.Summary{})
+			return c.Summarise(1, archive.Categories, archive.Summary{})
+		},
+	} {
+		if err := do(archive.NewCollector(archive.State{})); kind.Of(err) != kind.Internal {
+			t.Errorf("%s: got %v, want %v", name, err, kind.Internal)
 		}
 	}
 }
