@@ -7,12 +7,17 @@ import (
 	"lethe/shared/kind"
 )
 
+// mostPlans is how often a deletion is planned anew because links between people
+// came in its window: among thousands of people some always do.
+const mostPlans = 3
+
 // Begin is a deletion's point of no return. It resolves again who the deletion is
 // about, claims them, waits for exports that are being made of them, resolves once
 // more, and by one swap sets STARTED, the cutoff and who it is about; then it
 // writes the ledger, and last the tombstones. Run again after the swap it repeats
 // what follows with what was stored. It answers Ready with the time that a write
-// may still be under way, Later, also where there was somebody new, or Closed.
+// may still be under way; Replan where it is about others than were planned; Later,
+// also where there was somebody new; or Closed.
 func (s *Service) Begin(ctx context.Context, step Step) (Step, error) {
 	r, version, closed, err := s.open(ctx, step)
 	if closed || err != nil || r.Type != Deletion {
@@ -50,6 +55,11 @@ func (s *Service) Begin(ctx context.Context, step Step) (Step, error) {
 		}
 		if now.set != who.set {
 			return s.later(step, time.Second), nil // whoever is new has to be claimed first
+		}
+		if r.Set != now.set && r.Confirmed == "" && r.Plan < mostPlans {
+			// The preview, and what the guard made of it, were of others.
+			r.Set, r.Batches, r.Plan = "", 0, r.Plan+1
+			return step.after(Replan), s.swap(ctx, r, version)
 		}
 		if r.Set != now.set {
 			// Cursors of the preview count by the old set: those of the new begin afresh.

@@ -196,12 +196,45 @@ func TestFindingsOfASetThatChanged(t *testing.T) {
 	if got := state(1); got != "found10 [{events {10 1 0}}]" {
 		t.Errorf("after Plan: %s", got)
 	}
-	w.source.groups = [][]kind.Subject{one("cem", "bob")}
-	if _, err := w.Begin(t.Context(), step); err != nil {
-		t.Fatal(err)
+	for n := range 5 { // whoever it is about changes again and again, as among very many
+		w.source.groups = [][]kind.Subject{one("cem", "bob", kind.Subject(fmt.Sprint("x", n)))}
+		out, err := w.Begin(t.Context(), step)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := state(1); got != "0 []" {
+			t.Errorf("after Begin: %s, want nothing yet", got)
+		}
+		if out.Next == dsr.Ready {
+			return
+		}
+		if out.Next != dsr.Replan {
+			t.Fatalf("try %d of Begin answers %s", n, out.Next)
+		}
+		if _, err := w.Plan(t.Context(), step); err != nil {
+			t.Fatal(err)
+		}
+		if got := state(1); got != "found10 [{events {10 1 0}}]" {
+			t.Errorf("after Plan: %s", got)
+		}
 	}
-	if got := state(1); got != "0 []" {
-		t.Errorf("after Begin: %s, want nothing yet", got)
+	t.Error("the deletion does not begin")
+}
+
+// A deletion that grew in its window is looked at by the guard again.
+func TestGuardOfADeletionThatGrew(t *testing.T) {
+	w := newWorld(t)
+	w.rules.Guard = dsr.Guard{Share: 20, Rows: 5, IDs: 50}
+	w.source.total = 30
+	w.settings.CancelWindow = time.Hour
+	w.build()
+	w.people()
+	r := w.submit(dsr.Deletion, "cem")
+	w.run()
+	w.source.groups = [][]kind.Subject{one("cem", "bob")}
+	w.settle()
+	if got := w.want(r, dsr.Staging); got.Hold != dsr.HoldGuard || got.Planned.Events != 11 {
+		t.Errorf("held %q, planned %+v; want the guard to see both", got.Hold, got.Planned)
 	}
 }
 

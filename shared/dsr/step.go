@@ -37,7 +37,7 @@ const (
 	Begun  Next = "begun"  // a deletion is past its window already: to Begin
 	Again  Next = "again"  // the same task again, at once
 	Later  Next = "wait"   // the same task again after Wait
-	Replan Next = "replan" // an export starts afresh
+	Replan Next = "replan" // back to Plan: an export starts afresh, a deletion is about others
 	Redo   Next = "erase"  // Verify found something left: erase Batches again
 	Done   Next = "done"   // to Finish, or for a batch: nothing left to do
 	Closed Next = "closed" // this execution has no business any more; end it

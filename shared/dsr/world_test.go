@@ -297,7 +297,7 @@ func (e *execution) turn(out dsr.Step) bool {
 	}
 	to := map[string]string{
 		"export Plan ready": "Map", "export Map mapped": "Pack", "export Pack replan": "Plan", "export Pack done": "Finish",
-		"deletion Plan ready": "Begin", "deletion Plan begun": "Begin", "deletion Begin ready": "Map",
+		"deletion Plan ready": "Begin", "deletion Plan begun": "Begin", "deletion Begin ready": "Map", "deletion Begin replan": "Plan",
 		"deletion Map mapped": "Verify", "deletion Verify erase": "Map", "deletion Verify done": "Finish",
 	}[fmt.Sprintf("%s %s %s", e.machine, e.state, out.Next)]
 	switch {
