@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -91,11 +92,12 @@ func TestRequestsRunThroughTheFunctions(t *testing.T) {
 	d := deploy(t)
 	d.ingest(t)
 	d.exportAndErase(t, d.speakHTTP(t))
+	d.disclosures(t)
 	d.cancel(t)
 	d.largest(t)
 	d.recover(t)
 	d.putBack(t)
-	for _, secret := range []string{"amelie", "bruno", "chloe", "dora", "nobody-of-that-name", "a lamp", d.GDPRToken, d.APISecret, d.ServiceSecret} {
+	for _, secret := range []string{"amelie", "bruno", "chloe", "dora", "emil", "nobody-of-that-name", "a lamp", d.GDPRToken, d.APISecret, d.ServiceSecret} {
 		if strings.Contains(d.logs(), secret) {
 			t.Errorf("the logs of the functions hold %q", secret)
 		}
@@ -162,6 +164,33 @@ func (d *deployment) exportAndErase(t *testing.T, dora []string) {
 	if strings.Contains(text, "a lamp") || !strings.Contains(text, "a chair") {
 		t.Error("after the deletion the archive holds what was erased, or not what was kept")
 	}
+}
+
+// disclosures asks for the types that only the CCPA has, about somebody with an
+// event of several items.
+func (d *deployment) disclosures(t *testing.T) {
+	t.Helper()
+	var b [600_000]byte
+	_, _ = rand.NewChaCha8([32]byte{1}).Read(b[:]) // never fails
+	body := fmt.Sprintf(`[{"event":"Note","properties":{"distinct_id":"emil","time":%d,"$insert_id":"e1","$os":"Plan 9","thing":"a lamp %s"}}]`,
+		time.Now().Add(-time.Hour).Unix(), base64.StdEncoding.EncodeToString(b[:]))
+	if out := d.call(t, http.MethodPost, "/import?strict=1", body, headers("Authorization", basic(d.APISecret, ""))); out.status != http.StatusOK {
+		t.Fatalf("import: %d %s", out.status, out.body)
+	}
+	asked := func(collection, disclosure string) map[string]any {
+		task := d.submit(t, collection, `{"distinct_ids":["emil"],"compliance_type":"CCPA","disclosure_type":"`+disclosure+`"}`)
+		return d.wait(t, collection, task, "SUCCESS")
+	}
+	if text := download(t, asked(retrievals, "Categories")["result"].(string)); !strings.Contains(text, `"name":"thing","type":"string"`) || strings.Contains(text, "a lamp") {
+		t.Error("the archive of categories does not hold names, or holds values")
+	}
+	asked(deletions, "Sources")
+	if text := download(t, asked(retrievals, "Data")["result"].(string)); !strings.Contains(text, "a lamp") || strings.Contains(text, "Plan 9") {
+		t.Error("after the deletion of sources the archive lacks the event, or holds its platform")
+	}
+	asked(deletions, "Categories")
+	task := d.submit(t, retrievals, `{"distinct_ids":["emil"],"compliance_type":"CCPA","window":"all"}`)
+	d.wait(t, retrievals, task, "FAILURE") // nothing is left that leads to him
 }
 
 func (d *deployment) cancel(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf16"
 	"unicode/utf8"
 
@@ -146,8 +147,10 @@ func parseSubmission(body []byte) (dsr.Submission, error) {
 	if raw := fields["status_callback_urls"]; raw != nil && !emptyList(raw) {
 		return s, kind.Say(kind.Invalid, "status_callback_urls cannot be used: Lethe does not deliver callbacks yet. Leave it out and ask for the status.")
 	}
-	if fields["window"] != nil {
-		return s, kind.Say(kind.Invalid, "window cannot be used yet. Leave it out.")
+	if raw := fields["window"]; raw != nil {
+		if s.Period, err = parseWindow(raw); err != nil {
+			return s, err
+		}
 	}
 	if raw := fields["block"]; raw != nil && string(raw) != "false" {
 		return s, kind.Say(kind.Invalid, "block cannot be used yet. Leave it out, or set it to false.")
@@ -155,8 +158,53 @@ func parseSubmission(body []byte) (dsr.Submission, error) {
 	return s, nil
 }
 
+// parseWindow reads "all", or {"from":…,"to":…} of dates or times, both part of
+// the window; one of them may be missing.
+func parseWindow(raw json.RawMessage) (*dsr.Period, error) {
+	bad := kind.Say(kind.Invalid, `window must be "all", or an object with from and to: dates as 2026-01-31 or times as 2026-01-31T12:00:00Z.`)
+	if s, ok := unquote(raw); ok {
+		if !strings.EqualFold(s, "all") {
+			return nil, bad
+		}
+		return &dsr.Period{}, nil
+	}
+	if raw[0] != '{' {
+		return nil, bad
+	}
+	fields, err := parseObject(raw, "from", "to")
+	if err != nil {
+		return nil, err
+	}
+	if len(fields) == 0 {
+		return nil, bad
+	}
+	var p dsr.Period
+	for name, end := range map[string]*time.Time{"from": &p.From, "to": &p.To} {
+		if fields[name] == nil {
+			continue
+		}
+		s, ok := unquote(fields[name])
+		if !ok {
+			return nil, bad
+		}
+		at, err := time.Parse(time.RFC3339, s)
+		if err == nil {
+			*end = at.UTC().Truncate(time.Millisecond)
+			continue
+		}
+		if at, err = time.Parse(time.DateOnly, s); err != nil {
+			return nil, bad
+		}
+		if name == "to" { // the whole day
+			at = at.AddDate(0, 0, 1).Add(-time.Millisecond)
+		}
+		*end = at
+	}
+	return &p, nil
+}
+
 // parseLaw reads the two fields that say under which law, and how much. A type
-// that cannot be served is refused, since to serve a wider one in its place could
+// that is not known is refused, since to serve a wider one in its place could
 // erase a whole person.
 func parseLaw(fields map[string]json.RawMessage) (dsr.Compliance, dsr.Disclosure, error) {
 	law, much := dsr.GDPR, dsr.Data

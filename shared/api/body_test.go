@@ -17,7 +17,7 @@ func FuzzParseSubmission(f *testing.F) {
 	for _, seed := range []string{
 		``, `{}`, `[]`, `null`, `{"distinct_ids":["bob"]}`, `{"distinct_ids":[1,-1.5e7,"\ud83d\ude00"]}`, "\ufeff{\"distinct_ids\":[\"a\"]}",
 		`{"distinct_ids":["\ud83d"]}`, `{"distinct_ids":["a"],"distinct_ids":["b"]}`, `{"Distinct_Ids":["a"]}`, "{\"distinct_ids\":[\"\xff\"]}",
-		`{"distinct_ids":["a"],"compliance_type":"ccpa","disclosure_type":"sources"}`, `{"distinct_ids":["a"],"block":true,"window":{}}`,
+		`{"distinct_ids":["a"],"compliance_type":"ccpa","disclosure_type":"sources"}`, `{"distinct_ids":["a"],"window":"all"}`, `{"distinct_ids":["a"],"window":{"from":"2019-01-31","to":"2019-02-01T00:00:00Z"}}`, `{"distinct_ids":["a"],"block":true,"window":{}}`,
 		`{"distinct_ids":["a"],"subject_request_id":"7c9e6679-7425-40de-944b-e07fc1f90ae7","status_callback_urls":[]}`, `{"distinct_ids":[ ] , "x":{"y":[]}}`,
 	} {
 		f.Add([]byte(seed))

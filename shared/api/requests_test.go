@@ -502,3 +502,28 @@ func TestStoreAway(t *testing.T) {
 		}
 	}
 }
+
+// The window of a retrieval under the CCPA, as it is sent and as the detail tells it.
+func TestWindow(t *testing.T) {
+	w := newWorld(t)
+	for _, c := range []struct{ body, want string }{
+		{`{"distinct_ids":["bob"]}`, `{"from":null,"to":null}`},
+		{`{"distinct_ids":["bob"],"compliance_type":"CCPA"}`, `{"from":"A YEAR AGO","to":null}`},
+		{`{"distinct_ids":["bob"],"compliance_type":"CCPA","window":null}`, `{"from":"A YEAR AGO","to":null}`},
+		{`{"distinct_ids":["bob"],"compliance_type":"CCPA","window":"All","disclosure_type":"categories"}`, `{"from":null,"to":null}`},
+		{`{"distinct_ids":["bob"],"compliance_type":"CCPA","window":{"from":"2018-01-01"},"disclosure_type":"SOURCES"}`, `{"from":"2018-01-01T00:00:00.000000","to":null}`},
+		{`{"distinct_ids":["bob"],"compliance_type":"CCPA","window":{"from":"2018-01-01","to":"2018-12-31"}}`, `{"from":"2018-01-01T00:00:00.000000","to":"2018-12-31T23:59:59.999000"}`},
+		{`{"distinct_ids":["bob"],"compliance_type":"CCPA","window":{"from":null,"to":"2018-12-31T12:00:00+02:00"}}`, `{"from":null,"to":"2018-12-31T10:00:00.000000"}`},
+	} {
+		task := w.create(retrievals, c.body)
+		a := w.want(w.do("GET", w.at(requests+"/"+task), ""), http.StatusOK, "")
+		want := `"window":` + strings.ReplaceAll(c.want, "A YEAR AGO", w.now().AddDate(-1, 0, 0).Format("2006-01-02T15:04:05.000000"))
+		if !strings.Contains(a.Body.String(), want) {
+			t.Errorf("%s: got %s, want %s", c.body, a.Body, want)
+		}
+	}
+	task := w.create(deletions, `{"distinct_ids":["bob"],"compliance_type":"CCPA","disclosure_type":"Sources"}`)
+	if a := w.do("GET", w.at(requests+"/"+task), ""); strings.Contains(a.Body.String(), `"window"`) || !strings.Contains(a.Body.String(), `"disclosure_type":"SOURCES"`) {
+		t.Errorf("a deletion of sources: got %s", a.Body)
+	}
+}

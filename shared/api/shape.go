@@ -64,6 +64,7 @@ type detail struct {
 	listed
 	CancelUntil     string    `json:"cancel_until,omitempty"` // of a deletion
 	Snapshot        string    `json:"snapshot,omitempty"`     // of an export
+	Window          *window   `json:"window,omitempty"`       // of an export's events
 	Cutoff          string    `json:"cutoff,omitempty"`       // of a deletion that has begun
 	Preview         *preview  `json:"preview,omitempty"`      // what a deletion would erase
 	ConfirmedBy     string    `json:"confirmed_by,omitempty"` // who let a deletion pass the guard
@@ -103,6 +104,23 @@ type sourceFinding struct {
 	Edges *int64 `json:"edges,omitempty"`
 }
 
+// window is when events happened, null for no bound.
+type window struct {
+	From *string `json:"from"`
+	To   *string `json:"to"`
+}
+
+func windowOf(p dsr.Period) *window {
+	end := func(t time.Time) *string {
+		if t.IsZero() {
+			return nil
+		}
+		s := date(t)
+		return &s
+	}
+	return &window{From: end(p.From), To: end(p.To)}
+}
+
 type change struct {
 	Status dsr.Status `json:"status"`
 	Date   string     `json:"date"`
@@ -121,7 +139,7 @@ func (e *edge) detailOf(d dsr.Detail) detail {
 		}
 	}
 	if d.Type == dsr.Export {
-		out.Snapshot = date(d.Limit)
+		out.Snapshot, out.Window = date(d.Limit), windowOf(d.Period)
 	} else {
 		out.Cutoff = date(d.Limit)
 		out.ConfirmedBy = d.Confirmed

@@ -20,6 +20,7 @@ type State struct {
 	First   int       `json:"first"`               // the folder of the first record, 0 if there is none
 	Folder  int       `json:"folder"`              // of the last record
 	Last    time.Time `json:"last_event,omitzero"` // the time of that folder's last event
+	Sum     *sum      `json:"sum,omitempty"`       // that folder's digest
 
 	// What the batch holds so far, finished files only.
 	Files    int64            `json:"files"`
@@ -42,10 +43,11 @@ type Segment struct {
 	Next           State
 }
 
-// A Collector writes the records of one batch. It takes them folder by folder in
-// ascending order from 1 on, in a folder first profiles, then events in the order of time;
-// anything else is kind.Internal. It holds one segment in memory, whatever the
-// size of a subject. After an error it is of no use any more.
+// A Collector writes the records of one batch, or digests of them. It takes them
+// folder by folder in ascending order from 1 on, in a folder first profiles, then
+// events in the order of time, or else summaries; anything else is kind.Internal.
+// It holds one segment in memory, whatever the size of a subject. After an error it
+// is of no use any more.
 type Collector struct {
 	// Cut is the number of bytes of the Records stream at which the Collector is
 	// full: SegmentSize, unless a test wants many segments of few records. It must
@@ -57,6 +59,8 @@ type Collector struct {
 	recordsOut     buffer
 	tableOut       buffer
 	month          month
+	summing        summing
+	weight         int // of what was summarised since the last segment
 	files          []File
 	scratch        []byte
 	err            error
@@ -98,7 +102,10 @@ func (b *buffer) Write(p []byte) (int, error) {
 // do not depend on whether one Collector wrote it or several.
 func NewCollector(s State) *Collector {
 	c := &Collector{Cut: SegmentSize, state: s}
-	c.state.Months = maps.Clone(s.Months)
+	c.state.Months, c.state.Sum = maps.Clone(s.Months), s.Sum.clone()
+	if s.Sum != nil {
+		c.summing.index(s.Sum.Rows)
+	}
 	if c.state.Months == nil {
 		c.state.Months = map[string]int64{}
 	}
@@ -121,7 +128,7 @@ func NewCollector(s State) *Collector {
 
 // Profile adds one JSON object, an element of the folder's profile.json.
 func (c *Collector) Profile(folder int, record []byte) error {
-	if err := c.enter(folder); err != nil {
+	if err := c.enter(folder, ""); err != nil {
 		return err
 	}
 	b := append(c.scratch[:0], ",\n"...)
@@ -142,7 +149,7 @@ func (c *Collector) Profile(folder int, record []byte) error {
 
 // Event adds an event to the folder's events.csv and to the file of its month.
 func (c *Collector) Event(folder int, e Event) error {
-	if err := c.enter(folder); err != nil {
+	if err := c.enter(folder, ""); err != nil {
 		return err
 	}
 	at := e.Time.UTC()
@@ -165,12 +172,15 @@ func (c *Collector) Event(folder int, e Event) error {
 	return c.write(c.table, appendRow(c.scratch[:0], e, properties))
 }
 
-// enter makes folder the current one.
-func (c *Collector) enter(folder int) error {
+// enter makes folder, which has that digest or records, the current one.
+func (c *Collector) enter(folder int, d Digest) error {
 	switch {
 	case c.err != nil:
 		return c.err
 	case folder == c.state.Folder && folder > 0:
+		if c.state.Sum != nil && c.state.Sum.Digest != d || c.records.open && d != "" {
+			return c.fail(kind.E(kind.Internal, "archive: a folder has records or one digest"))
+		}
 		return nil
 	case folder < c.state.Folder || folder < 1:
 		return c.fail(kind.E(kind.Internal, "archive: folders are not in order"))
@@ -219,6 +229,9 @@ func (c *Collector) fail(err error) error {
 }
 
 func (c *Collector) endFolder() error {
+	if err := c.endSum(); err != nil {
+		return err
+	}
 	if err := c.endRecords(); err != nil {
 		return err
 	}
@@ -257,7 +270,7 @@ func (c *Collector) finish(s *stream) error {
 
 // Full reports whether the segment has its size: call Close before the next
 // record. A batch that is cut elsewhere has other bytes.
-func (c *Collector) Full() bool { return len(c.recordsOut) >= max(c.Cut, 1) }
+func (c *Collector) Full() bool { return len(c.recordsOut)+c.weight >= max(c.Cut, 1) }
 
 // Close ends the segment. With last it ends the open files too, and Next describes
 // a whole batch. Without, the Collector goes on with the next segment; the
@@ -283,13 +296,13 @@ func (c *Collector) Close(last bool) (Segment, error) {
 	c.state.Segment++
 
 	next := c.state
-	next.Months = maps.Clone(c.state.Months)
+	next.Months, next.Sum = maps.Clone(c.state.Months), c.state.Sum.clone()
 	s := Segment{
 		Number:  number,
 		Records: c.recordsOut, Table: c.tableOut,
 		Files: slices.Clone(c.files), Next: next,
 	}
-	c.recordsOut, c.tableOut, c.files = c.recordsOut[:0], c.tableOut[:0], c.files[:0]
+	c.recordsOut, c.tableOut, c.files, c.weight = c.recordsOut[:0], c.tableOut[:0], c.files[:0], 0
 	return s, nil
 }
 

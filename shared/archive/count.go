@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"encoding/json"
 	"strconv"
 	"strings"
 
@@ -21,16 +22,21 @@ type counter struct {
 type shape int
 
 const (
-	other shape = iota
-	array       // JSON: elements
-	lines       // JSON Lines: lines
-	table       // CSV: rows but the first
+	other  shape = iota
+	array        // JSON: elements
+	lines        // JSON Lines: lines
+	table        // CSV: rows but the first
+	digest       // JSON: objects in lists of the object
 )
 
 func newCounter(path string) *counter {
 	c := &counter{empty: true}
-	switch _, name, _, ok := splitPath(path); {
+	_, name, _, ok := splitPath(path)
+	_, isDigest := digestOf(name)
+	switch {
 	case !ok:
+	case isDigest:
+		c.shape = digest
 	case name == "profile.json":
 		c.shape = array
 	case name == "events.csv":
@@ -52,7 +58,7 @@ func splitPath(path string) (folder int, name string, month string, ok bool) {
 	if !ok || err != nil {
 		return 0, "", "", false
 	}
-	if name == "profile.json" || name == "events.csv" {
+	if _, isDigest := digestOf(name); isDigest || name == "profile.json" || name == "events.csv" {
 		return folder, name, "", true
 	}
 	month = monthName(name)
@@ -77,15 +83,15 @@ func (c *counter) Write(p []byte) (int, error) {
 				c.n++
 			}
 		}
-	case array:
+	case array, digest:
 		for _, b := range p {
-			c.array(b)
+			c.json(b)
 		}
 	}
 	return len(p), nil
 }
 
-func (c *counter) array(b byte) {
+func (c *counter) json(b byte) {
 	if c.quoted {
 		switch {
 		case c.escape:
@@ -104,12 +110,16 @@ func (c *counter) array(b byte) {
 		c.depth--
 		return
 	case ',':
-		if c.depth == 1 {
+		if c.depth == 1 && c.shape == array {
 			c.n++
 		}
 		return
+	case '{':
+		if c.depth == 2 && c.shape == digest {
+			c.n++
+		}
 	}
-	if c.depth == 1 && c.empty {
+	if c.depth == 1 && c.empty && c.shape == array {
 		c.empty = false
 		c.n++
 	}
@@ -131,14 +141,24 @@ func (c *counter) count() int64 {
 // holding is what the files of a folder hold.
 type holding struct{ profiles, events, rows int64 }
 
-// count adds a file to what its folder holds.
-func count(folders map[int]holding, f File) {
+// count adds a file to what its folder holds. It returns what is wrong with it, or
+// nothing.
+func (a *Archive) count(folders map[int]holding, f File) string {
 	folder, name, month, ok := splitPath(f.Path)
 	if !ok {
-		return
+		return ""
 	}
 	h := folders[folder]
+	d, isDigest := digestOf(name)
 	switch {
+	case isDigest:
+		t, ok := a.totals(f, d)
+		if !ok {
+			return "is not the JSON that it must be, or does not add up"
+		}
+		h.profiles += t.Profiles
+		h.events += t.Events
+		h.rows += t.Events
 	case name == "profile.json":
 		h.profiles += f.Records
 	case month != "":
@@ -147,6 +167,47 @@ func count(folders map[int]holding, f File) {
 		h.rows += f.Records
 	}
 	folders[folder] = h
+	return ""
+}
+
+// totals reads what a digest says of how many records it tells. It is not ok if its
+// rows tell of others: every event has a name, and every record came by a source.
+func (a *Archive) totals(f File, d Digest) (t Totals, ok bool) {
+	if f.Bytes > 16*maxDigest {
+		return t, false
+	}
+	body, err := a.File(f.Path)
+	if err != nil {
+		return t, false
+	}
+	defer body.Close()
+	type counted struct {
+		Means string `json:"means"`
+		Count int64  `json:"count"`
+	}
+	var file struct {
+		Totals  Totals    `json:"totals"`
+		LeftOut int64     `json:"left_out"`
+		Events  []counted `json:"events"`
+		Sources []counted `json:"sources"`
+	}
+	if json.NewDecoder(body).Decode(&file) != nil {
+		return t, false
+	}
+	var got int64
+	want := file.Totals.Events
+	for _, e := range file.Events {
+		got += e.Count
+	}
+	for _, s := range file.Sources {
+		if s.Means == OfSource {
+			got += s.Count
+		}
+	}
+	if d == Sources {
+		want += file.Totals.Profiles
+	}
+	return file.Totals, got <= want && (got == want || file.LeftOut > 0)
 }
 
 // checkCounts compares what the folders and the totals say with the files.

@@ -154,7 +154,9 @@ func (a *Archive) Verify(ctx context.Context) error {
 		if problem := a.check(f); problem != "" {
 			return corrupt(i, problem)
 		}
-		count(counts, f)
+		if problem := a.count(counts, f); problem != "" {
+			return corrupt(i, problem)
+		}
 	}
 	if len(listed)+1 != len(a.entries) {
 		return kind.Say(kind.Corrupt, "The archive holds a file that its manifest does not list.")

@@ -145,7 +145,7 @@ func (w work) scope(r Request, limit time.Time) Scope {
 	for i, c := range w.Clusters {
 		clusters[i] = Cluster{Folder: c.Folder, Submitted: subjects(c.Submitted), IDs: subjects(c.IDs)}
 	}
-	return Scope{Project: r.Project, Clusters: clusters, Limit: limit, Erasure: r.Type == Deletion}
+	return Scope{Project: r.Project, Clusters: clusters, Limit: limit, Erasure: r.Type == Deletion, Disclosure: r.Disclosure, Period: r.Period}
 }
 
 // source finds the source that w is about.

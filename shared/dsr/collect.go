@@ -2,6 +2,7 @@ package dsr
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"iter"
@@ -42,7 +43,7 @@ func (s *Service) Collect(ctx context.Context, step Step) (Step, error) {
 	out := archive.NewCollector(w.cursor.State)
 	out.Cut = s.Settings.SegmentSize
 	for goOn := s.goOn(); ; {
-		last, err := s.fill(ctx, &w, records, out)
+		last, err := s.fill(ctx, &w, records, digests[r.Disclosure], out)
 		if wait, ok := notYet(err); ok {
 			// What was read since the last segment is read again.
 			return s.later(step, wait), nil
@@ -78,7 +79,7 @@ func (s *Service) Collect(ctx context.Context, step Step) (Step, error) {
 
 // fill moves records into a segment until it is full or, which it reports, there
 // are no more.
-func (s *Service) fill(ctx context.Context, w *work, records Records, out *archive.Collector) (last bool, err error) {
+func (s *Service) fill(ctx context.Context, w *work, records Records, digest archive.Digest, out *archive.Collector) (last bool, err error) {
 	run := Found{Cluster: -1} // of the id whose records come at the moment
 	count := func() {
 		if run.Cluster >= 0 {
@@ -99,7 +100,13 @@ func (s *Service) fill(ctx context.Context, w *work, records Records, out *archi
 			run = Found{Cluster: rec.Cluster, ID: rec.ID}
 		}
 		c := w.Clusters[rec.Cluster]
-		if rec.Profile {
+		if (rec.Summary != nil) != (digest != "") {
+			return false, kind.E(kind.Internal, "collect: a source hands out something else than was asked for")
+		}
+		if rec.Summary != nil {
+			run.Events, run.Profiles = run.Events+rec.Summary.Events, run.Profiles+rec.Summary.Profiles
+			err = out.Summarise(c.Folder, digest, rec.Summary.archived(digest, w.Source))
+		} else if rec.Profile {
 			run.Profiles++
 			err = out.Profile(c.Folder, rec.Data)
 		} else {
@@ -111,6 +118,21 @@ func (s *Service) fill(ctx context.Context, w *work, records Records, out *archi
 		}
 	}
 	return false, nil
+}
+
+// digests are what the archive holds of each disclosure that hands out no records.
+var digests = map[Disclosure]archive.Digest{Categories: archive.Categories, Sources: archive.Sources}
+
+// archived is what the archive holds of s: where the records are kept is a means
+// of collection itself, and comes first.
+func (s *Summary) archived(digest archive.Digest, source string) archive.Summary {
+	out := archive.Summary{Profiles: s.Profiles, Events: s.Events, Facets: s.Facets}
+	if digest == archive.Sources {
+		name, _ := json.Marshal(source) // a string always encodes
+		of := archive.Facet{Of: archive.OfSource, Name: archive.OfSource, Value: string(name), Count: s.Events + s.Profiles, First: s.First, Last: s.Last}
+		out.Facets = append([]archive.Facet{of}, s.Facets...)
+	}
+	return out
 }
 
 // takenBack reports whether the try that r was read at has been taken back since.
@@ -203,7 +225,7 @@ func (s *Service) pack(ctx context.Context, r Request, segments []int) (done boo
 	}
 	head := archive.Head{
 		Task: r.Task, Project: r.Project, ProjectName: r.ProjectName, Compliance: string(r.Compliance), Disclosure: string(r.Disclosure),
-		Requested: r.Created, Snapshot: r.Limit,
+		Requested: r.Created, Snapshot: r.Limit, From: r.Period.From, To: r.Period.To,
 	}
 	done, info, err = archive.Pack(ctx, s.Bucket, r.work(), &packing, segments, head, s.folders(ctx, r), s.goOn())
 	if err == nil && !done {

@@ -52,6 +52,9 @@ func (s *Service) finishExport(ctx context.Context, r Request, version table.Ver
 	}
 	if r.ArchiveSize == 0 {
 		r.Afresh = true
+		if r.Period != (Period{}) {
+			return s.fail(ctx, r, version, `Nothing was found for any of the identifiers in the window of this request, so there is nothing to hand out. With "window":"all" a request asks for everything.`)
+		}
 		return s.fail(ctx, r, version, "Nothing was found for any of the identifiers, so there is nothing to hand out.")
 	}
 	r.Finished = s.now()
@@ -78,10 +81,25 @@ func (s *Service) finishDeletion(ctx context.Context, r Request, version table.V
 		return err
 	}
 	if before == (Tally{}) && r.Restored == (Tally{}) {
-		return s.fail(ctx, r, version, "Nothing was found for any of the identifiers. Data of theirs that arrives late stays out all the same.")
+		return s.fail(ctx, r, version, nothingErased(r.Disclosure))
 	}
 	_, err = s.move(ctx, r, version, Success, program, "finish deletion")
 	return err
+}
+
+// nothingErased is why a deletion ends as a failure that had nothing to do.
+func nothingErased(d Disclosure) string {
+	if d == Sources {
+		return "Nothing that tells of the means of collection was found for any of the identifiers. It is left out of data of theirs that arrives late all the same."
+	}
+	return "Nothing was found for any of the identifiers. Data of theirs that arrives late stays out all the same."
+}
+
+// effects say in a sentence what became of the records that a certificate counts.
+var effects = map[Disclosure]string{
+	Data:       "The records counted before were removed.",
+	Categories: "The profiles and edges counted before were removed, and the events were made bare: of each its name and its day stay, under a random key that leads to nobody.",
+	Sources:    "The records counted before held properties that describe the means of collection, which were removed from them; the records stay.",
 }
 
 // withdraw takes back every export that concerns a subject of r: its files go, and
@@ -137,6 +155,7 @@ type certificate struct {
 	Project    string     `json:"project"`
 	Compliance Compliance `json:"compliance"`
 	Disclosure Disclosure `json:"disclosure"`
+	Effect     string     `json:"effect"`
 	Requested  time.Time  `json:"requested"`
 	Cutoff     time.Time  `json:"cutoff"`
 	Completed  time.Time  `json:"completed"`
@@ -177,7 +196,7 @@ type counts struct {
 func (s *Service) certify(ctx context.Context, r Request, withdrawn []string) error {
 	c := certificate{
 		Version: 1, Task: r.Task, Project: r.Project, Compliance: r.Compliance, Disclosure: r.Disclosure,
-		Requested: r.Created, Cutoff: r.Limit, Completed: r.Finished, WithdrawnArchives: append([]string{}, withdrawn...),
+		Effect: effects[r.Disclosure], Requested: r.Created, Cutoff: r.Limit, Completed: r.Finished, WithdrawnArchives: append([]string{}, withdrawn...),
 	}
 	if r.Restored != (Tally{}) {
 		c.Restored = &r.Restored

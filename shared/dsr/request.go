@@ -32,6 +32,23 @@ const (
 	Sources    Disclosure = "SOURCES"
 )
 
+// A Period is when events happened that an export under the CCPA is about, both
+// ends included, in whole milliseconds; a zero end is open. Profiles are not of a
+// time, and always handed out.
+type Period struct {
+	From time.Time `json:"from,omitzero"`
+	To   time.Time `json:"to,omitzero"`
+}
+
+// Holds reports whether at lies within p.
+func (p Period) Holds(at time.Time) bool {
+	return !at.Before(p.From) && (p.To.IsZero() || !at.After(p.To))
+}
+
+// lastYear is what a consumer may ask for without saying more: the twelve months
+// before the business received the request, Civil Code §1798.130(a)(2)(B).
+func lastYear(received time.Time) Period { return Period{From: addMonths(received, -12)} }
+
 // A Status is where a request stands, in the words of the wire.
 //
 //	PENDING → STAGING → STARTED → SUCCESS
@@ -81,7 +98,8 @@ type Request struct {
 	Window time.Time `json:"window,omitzero"`
 	// Limit is the snapshot of an export or the cutoff of a deletion, in whole
 	// milliseconds. A deletion that has one has begun and cannot be undone.
-	Limit time.Time `json:"limit,omitzero"`
+	Limit  time.Time `json:"limit,omitzero"`
+	Period Period    `json:"period,omitzero"` // of an export's events
 	// Set names who the request was found to concern, and Batches is into how many
 	// parts that was cut. Both are set by Plan, and by a deletion's Begin.
 	Set     string    `json:"set,omitempty"`

@@ -214,10 +214,12 @@ func (s *Service) holdOne(ctx context.Context, task string) error {
 }
 
 // suppressAgain writes the tombstones of one project anew.
-func (s *Service) suppressAgain(ctx context.Context, project string, names map[string]grave) error {
+func (s *Service) suppressAgain(ctx context.Context, project string, names map[string]graves) error {
 	marks := make([]Mark, 0, len(names))
-	for name, g := range names {
-		marks = append(marks, Mark{Name: name, Task: g.task, Cutoff: g.cutoff, Disclosure: Data})
+	for name, all := range names {
+		for _, g := range all {
+			marks = append(marks, Mark{Name: name, Task: g.task, Cutoff: g.cutoff, Disclosure: g.disclosure})
+		}
 	}
 	for _, src := range s.Sources {
 		if _, ok := src.(Restorable); !ok {
@@ -254,21 +256,24 @@ const mostWaiting = 2000
 func (a *again) run(ctx context.Context) error {
 	err := a.source.EachSubject(ctx, func(project string, id kind.Subject) error {
 		marks := a.service.Keys.Marks(project, id)
-		g, ok := a.known.find(project, marks)
-		if !ok {
+		all := a.known.find(project, marks)
+		if len(all) == 0 {
 			return nil
 		}
 		// The ledger has the mark under the key of its time; an export of before may be
 		// found under an earlier one only.
 		for _, mark := range marks {
-			a.known.marks[project][mark] = g
+			a.known.marks[project][mark] = all
 		}
-		of := scopeOf{project, g}
-		if a.waiting[of] == nil {
-			a.waiting[of] = map[kind.Subject]bool{}
+		for _, g := range all {
+			of := scopeOf{project, g}
+			if a.waiting[of] == nil {
+				a.waiting[of] = map[kind.Subject]bool{}
+			}
+			a.waiting[of][id] = true
+			a.count++
 		}
-		a.waiting[of][id] = true
-		if a.count++; a.count < mostWaiting {
+		if a.count < mostWaiting {
 			return nil
 		}
 		return a.flush(ctx)
@@ -279,10 +284,12 @@ func (a *again) run(ctx context.Context) error {
 	return a.flush(ctx)
 }
 
-// flush erases the subjects that wait for it.
+// flush erases the subjects that wait for it, in the order of the erasures: what
+// was removed whole must not be made bare by a later one.
 func (a *again) flush(ctx context.Context) error {
-	for of, ids := range a.waiting {
-		for part := range slices.Chunk(slices.Sorted(maps.Keys(ids)), 100) {
+	inOrder := slices.SortedFunc(maps.Keys(a.waiting), func(a, b scopeOf) int { return a.cutoff.Compare(b.cutoff) })
+	for _, of := range inOrder {
+		for part := range slices.Chunk(slices.Sorted(maps.Keys(a.waiting[of])), 100) {
 			if err := a.erase(ctx, of, part); err != nil {
 				return err
 			}
@@ -294,7 +301,7 @@ func (a *again) flush(ctx context.Context) error {
 }
 
 func (a *again) erase(ctx context.Context, of scopeOf, ids []kind.Subject) error {
-	scope := Scope{Project: of.project, Limit: of.cutoff, Erasure: true}
+	scope := Scope{Project: of.project, Limit: of.cutoff, Erasure: true, Disclosure: of.disclosure}
 	for i, id := range ids {
 		scope.Clusters = append(scope.Clusters, Cluster{Folder: i + 1, Submitted: []kind.Subject{id}, IDs: []kind.Subject{id}})
 	}
@@ -358,7 +365,8 @@ func (s *Service) credit(ctx context.Context, task string, t Tally) error {
 func (s *Service) withdrawAgain(ctx context.Context, known ledger) (int, error) {
 	exports := map[string]grave{}
 	for project, marks := range known.marks {
-		for name, g := range marks {
+		for name, all := range marks {
+			g := all.latest()
 			err := s.eachItem(ctx, markPartition(project, name), "", func(item table.Item) error {
 				row, err := decode[markRow](item)
 				if err == nil && row.Type == Export && g.cutoff.After(exports[item.SK].cutoff) {

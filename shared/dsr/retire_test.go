@@ -15,7 +15,7 @@ import (
 	"lethe/shared/table/tabletest"
 )
 
-const day = 24 * time.Hour
+const aDay = 24 * time.Hour
 
 // stored is every key and record of the control table, as text.
 func (w *world) stored() string {
@@ -59,7 +59,7 @@ func (w *world) retiring() {
 	w.source.later = [][]kind.Subject{{bert, dora}}
 	w.source.event(anna, w.now(), `{}`)
 	w.source.event(bert, w.now(), `{}`)
-	w.source.event(bert, w.now().Add(-day), `{}`)
+	w.source.event(bert, w.now().Add(-aDay), `{}`)
 }
 
 // A request that has ended loses its identifiers, then its record; what proves that
@@ -106,7 +106,7 @@ func TestRetire(t *testing.T) {
 			w.step = 0
 			ledger, tombstones := files(t, w.bucket, "ledger/"), len(w.source.marks)
 
-			w.clock = done.Finished.Add(30*day - 1)
+			w.clock = done.Finished.Add(30*aDay - 1)
 			w.sweep()
 			if w.mentions(anna) == 0 || w.status(r).IDsGone {
 				t.Fatal("its identifiers went before 30 days")
@@ -198,7 +198,7 @@ func TestRetireOfWhoWasClaimedAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.settle()
-	w.advance(31 * day)
+	w.advance(31 * aDay)
 	w.sweep()
 	w.clock = w.clock.AddDate(2, 0, 0)
 	w.sweep()
@@ -219,7 +219,7 @@ func TestRetireAsSettled(t *testing.T) {
 		w.sweep()
 		return w.status(r)
 	}
-	w.advance(20 * day)
+	w.advance(20 * aDay)
 	if settle(21, 24).IDsGone || !settle(20, 24).IDsGone {
 		t.Error("the days were not those that were settled")
 	}
@@ -248,7 +248,7 @@ func TestRetireNothingOpen(t *testing.T) {
 	w.run()
 	w.sweep()
 	w.want(failed, dsr.Failure)
-	w.advance(29 * day)
+	w.advance(29 * aDay)
 	if _, err := w.Rerun(t.Context(), project, failed.Task, dsr.By{}); err != nil {
 		t.Fatal(err)
 	}
@@ -266,7 +266,7 @@ func TestRetireNothingOpen(t *testing.T) {
 	w.source.broken = false
 	w.settle()
 	done := w.want(failed, dsr.Success)
-	w.clock = done.Finished.Add(29 * day)
+	w.clock = done.Finished.Add(29 * aDay)
 	w.sweep()
 	if w.status(failed).IDsGone {
 		t.Error("the days were counted from the first end")
@@ -288,7 +288,7 @@ func TestRetireMeetsRerun(t *testing.T) {
 			w.settle()
 			w.want(r, dsr.Failure)
 			w.source.broken = false
-			w.advance(31 * day)
+			w.advance(31 * aDay)
 			w.meet(pk(r), func() {
 				if _, err := w.Rerun(t.Context(), project, r.Task, dsr.By{}); err != nil {
 					t.Errorf("run again: %v", err)
@@ -313,7 +313,7 @@ func TestRetireTwiceAtOnce(t *testing.T) {
 		pk    string
 		after time.Duration
 		left  string
-	}{{"ended#with-ids", 31 * day, anna}, {"ended#without-ids", 800 * day, r.Task + " / request"}} {
+	}{{"ended#with-ids", 31 * aDay, anna}, {"ended#without-ids", 800 * aDay, r.Task + " / request"}} {
 		w.advance(c.after)
 		w.meet(c.pk, w.sweep)
 		w.sweep()
@@ -376,7 +376,7 @@ func TestRerunAll(t *testing.T) {
 	}
 	rerun(dsr.Reruns{})
 	old := fail(2)
-	w.advance(31 * day)
+	w.advance(31 * aDay)
 	w.sweep()
 	empty := w.submit(dsr.Export, carl) // nothing is found, and would not be
 	w.settle()
@@ -424,7 +424,7 @@ func TestEveryWriteOfARetirementMayFail(t *testing.T) {
 				t.Errorf("sweep: %v", err)
 			}
 		}
-		w.clock = done.Finished.Add(30 * day)
+		w.clock = done.Finished.Add(30 * aDay)
 		sweep()
 		sweep()
 		for _, id := range []string{anna, bert, carl, dora} {
@@ -461,7 +461,7 @@ func TestRetireInManySweeps(t *testing.T) {
 		}
 		return n
 	}
-	w.advance(31 * day)
+	w.advance(31 * aDay)
 	w.step = time.Second // each time the clock is read
 	var were []int
 	for range 4 {
@@ -491,7 +491,7 @@ func TestRetireOfMany(t *testing.T) {
 	r := w.submit(dsr.Export, ids...)
 	w.settle()
 	w.want(r, dsr.Success)
-	w.advance(30 * day)
+	w.advance(30 * aDay)
 	w.sweep()
 	d, err := w.Detail(t.Context(), project, r.Task)
 	if err != nil || len(d.Findings) != len(ids) || d.Findings[1999].Position != 2000 || d.Findings[1999].Events != 1 {

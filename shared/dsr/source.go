@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"lethe/shared/archive"
 	"lethe/shared/kind"
 )
 
@@ -33,16 +34,23 @@ type Source interface {
 	// Suppress returned. A source that can wait for such writes waits and returns 0.
 	Fence(ctx context.Context) (time.Duration, error)
 
-	// Find counts what the source holds within scope, without reading out values.
+	// Find counts what the source holds within scope, without handing out values: for
+	// an erasure what is there for it to change.
 	Find(ctx context.Context, scope Scope, cursor string) (Progress, error)
 
 	// Collect opens the records within scope behind cursor, cluster by cluster in
 	// the order of Scope.Clusters; in a cluster first the profiles in the order of
-	// its ids, then the events by time (ties in an order that never changes).
+	// its ids, then the events by time (ties in an order that never changes). For
+	// Categories and Sources each Record is a Summary in place of records, of as many
+	// as the source likes, in any order within a cluster.
 	Collect(ctx context.Context, scope Scope, cursor string) (Records, error)
 
-	// Erase removes what Find would count. Progress.Found tells nothing here: counts
-	// come from Find before and after, so that a step that ran twice counts once.
+	// Erase removes what Find would count. For Categories it moves each event to a key
+	// that leads to nobody: its name and its day stay, in one step with the removal of
+	// the rest, so that an event is neither lost nor there twice; profiles and edges
+	// go. For Sources records stay, and lose the properties that describe the means of
+	// collection. Progress.Found tells nothing here: counts come from Find before and
+	// after, so that a step that ran twice counts once.
 	Erase(ctx context.Context, scope Scope, cursor string) (Progress, error)
 
 	// Scrub returns when no byte of what Erase removed is left in the source's own
@@ -53,14 +61,17 @@ type Source interface {
 // A Scope is the batch of subjects and the part of their data that a step is
 // about. A record is in scope when its subject is one of Clusters' ids, and its
 // received_at, or for an event its time, is at or before Limit: the snapshot of an
-// export (received_at only) or the cutoff of a deletion (either).
+// export (received_at only) or the cutoff of a deletion (either). Of an export's
+// events only those of Period are in scope.
 type Scope struct {
 	Project  string
 	Clusters []Cluster
 	// Limit is in whole milliseconds, inclusive.
 	Limit time.Time
 	// Erasure tells a deletion's scope from an export's; see above.
-	Erasure bool
+	Erasure    bool
+	Disclosure Disclosure // what of the records; empty is Data
+	Period     Period
 }
 
 // A Cluster is the ids that are one person. Folder numbers it within the request,
@@ -83,7 +94,8 @@ type Progress struct {
 	Found []Found
 }
 
-// Found counts the records of one id. Cluster is an index in Scope.Clusters, ID
+// Found counts the records of one id; for an erasure of Sources, those that hold
+// anything of the means of collection. Cluster is an index in Scope.Clusters, ID
 // one in its IDs.
 type Found struct {
 	Cluster  int   `json:"c"`
@@ -105,16 +117,31 @@ type Records interface {
 	Close() error
 }
 
-// A Record is one profile or one event of a subject.
+// A Record is one profile or one event of a subject, or a summary of any number of
+// them.
 type Record struct {
-	Cluster, ID int  // indexes as in Found
-	Profile     bool // Data is a profile; else an event and the fields below count
-	Time        time.Time
-	Name        string
-	InsertID    string
+	Cluster, ID int // indexes as in Found
+	// Summary is all there is beside the indexes for Categories and Sources. It is nil
+	// for Data.
+	Summary  *Summary
+	Profile  bool // Data is a profile; else an event and the fields below count
+	Time     time.Time
+	Name     string
+	InsertID string
 	// Data is a JSON object: a profile as it goes into profile.json, or the
 	// properties of an event as they go out.
 	Data []byte
+}
+
+// A Summary tells of Events and Profiles of one id by facets, without handing out
+// values: for Categories, the name of each event and the name and JSON type of each
+// property; for Sources, the value of each property that describes the means of
+// collection, and of no other. Every event and profile has such a facet for each of
+// its names; a summary of many has them added up.
+type Summary struct {
+	Events, Profiles int64
+	First, Last      time.Time // of Events
+	Facets           []archive.Facet
 }
 
 // NotYet is the error of a source that wants to be asked again after that time.

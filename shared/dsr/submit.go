@@ -28,6 +28,9 @@ type Submission struct {
 	// SubjectRequestID is the caller's own name of the request: a lowercase UUID of
 	// version 4, unique in the project; or empty.
 	SubjectRequestID string
+	// Period is when the events of an export under the CCPA happened that it asks for,
+	// the zero Period for all; nil for the last twelve months.
+	Period *Period
 	// IdempotencyKey, if not empty, makes a repetition within 24 hours answer what
 	// the first one did. Digest is the SHA-256 of the body, to tell a repetition
 	// from another request under the same key.
@@ -101,8 +104,12 @@ func (s *Service) checkForm(sub Submission) error {
 		return kind.Say(kind.Invalid, "compliance_type must be GDPR or CCPA.")
 	case sub.Disclosure != Data && sub.Compliance == GDPR:
 		return kind.Say(kind.Invalid, "disclosure_type must be Data under the GDPR; Categories and Sources exist only under the CCPA.")
-	case sub.Disclosure != Data:
-		return kind.Say(kind.Invalid, "disclosure_type must be Data: this version of Lethe does not answer Categories or Sources.")
+	case sub.Period != nil && sub.Type != Export:
+		return kind.Say(kind.Invalid, "window goes with a retrieval only: a deletion is about all that was received until it begins. Leave it out.")
+	case sub.Period != nil && sub.Compliance != CCPA:
+		return kind.Say(kind.Invalid, "window goes with the CCPA only: under the GDPR a retrieval holds all there is. Leave it out.")
+	case sub.Period != nil && !sub.Period.To.IsZero() && sub.Period.From.After(sub.Period.To):
+		return kind.Say(kind.Invalid, "window ends before it begins: from must not be later than to.")
 	case sub.SubjectRequestID != "" && !uuid4.MatchString(sub.SubjectRequestID):
 		return kind.Say(kind.Invalid, "subject_request_id must be a UUID of version 4 in lower case.")
 	}
@@ -129,6 +136,14 @@ func (s *Service) submitOnce(ctx context.Context, sub Submission, ids []kind.Sub
 	}
 	if r.Type == Deletion {
 		r.Window = now.Add(s.Settings.CancelWindow)
+	} else if r.Compliance == CCPA {
+		r.Period = lastYear(now)
+		if sub.Period != nil {
+			r.Period = *sub.Period
+		}
+	}
+	if today := now.Truncate(24 * time.Hour); r.Period.From.After(now) || !r.Period.To.Before(today.AddDate(0, 0, 1)) {
+		return r, kind.Say(kind.Invalid, "window lies in the future: from must not be later than now, and to not later than today (UTC).")
 	}
 	rate, err := s.takeToken(ctx, sub.Project, now)
 	if err != nil {

@@ -25,7 +25,6 @@ func TestSubmitRefuses(t *testing.T) {
 		"too many ids":     {func(s *dsr.Submission) { s.IDs = many }, "2001"},
 		"a placeholder":    {func(s *dsr.Submission) { s.IDs = []string{"ann", "NULL", "bob", ""} }, "position 2 is a placeholder that would match many people; position 4 is empty"},
 		"too long":         {func(s *dsr.Submission) { s.IDs = []string{strings.Repeat("x", 256)} }, "position 1 is longer than 255"},
-		"sources":          {func(s *dsr.Submission) { s.Disclosure, s.Compliance = dsr.Sources, dsr.CCPA }, "disclosure_type"},
 		"sources and gdpr": {func(s *dsr.Submission) { s.Disclosure = dsr.Sources }, "under the GDPR"},
 		"a bad name":       {func(s *dsr.Submission) { s.SubjectRequestID = "7" }, "subject_request_id"},
 	} {

@@ -33,6 +33,7 @@ type world struct {
 	bucket   blob.Bucket
 	copy     *blob.Memory
 	source   *source
+	store    dsr.Source // takes the place of source if it is set
 	flow     *flow
 	settings dsr.Settings
 	rules    dsr.Rules
@@ -59,8 +60,12 @@ func newWorld(t *testing.T) *world {
 
 // build makes a Service over the parts, as a process does when it starts.
 func (w *world) build() {
+	sources := []dsr.Source{w.source}
+	if w.store != nil {
+		sources = []dsr.Source{w.store}
+	}
 	w.Service = dsr.New(dsr.Parts{
-		Control: w.control, Bucket: w.bucket, Workflow: w.flow, Sources: []dsr.Source{w.source}, Accounts: accounts{w.rules, w.handlers},
+		Control: w.control, Bucket: w.bucket, Workflow: w.flow, Sources: sources, Accounts: accounts{w.rules, w.handlers},
 		Keys: w.keys, Clock: w.now,
 		Log: w.log, LedgerCopy: w.copy, Settings: w.settings,
 	})

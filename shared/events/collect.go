@@ -26,7 +26,7 @@ const (
 // Collect implements dsr.Source. A profile is handed out as
 // {"$distinct_id":…,"$properties":{…}}, and the properties of an event as they
 // were sent, without the project token, and with time, distinct_id and $insert_id
-// where they were not sent.
+// where they were not sent. For Categories and Sources there is a summary for each.
 func (s *Store) Collect(ctx context.Context, scope dsr.Scope, cursor string) (dsr.Records, error) {
 	at, err := readPlace(cursor, scope)
 	if err != nil {
@@ -95,7 +95,7 @@ func (r *records) open(ctx context.Context, m *merge, at place) error {
 	slots := make(chan struct{}, ahead)
 	for i, id := range ids {
 		m.streams[i] = &stream{store: r.store, scope: r.scope, id: i, more: share(moreRows, len(ids)), query: table.Query{
-			PK: subjectPK(r.scope.Project, id), From: eventPrefix, To: behind(strings.TrimSuffix(eventPrefix, "#")), Limit: share(firstRows, len(ids)),
+			PK: subjectPK(r.scope.Project, id), From: since(r.scope.Period), To: until(r.scope.Period), Limit: share(firstRows, len(ids)),
 		}}
 		if strings.HasPrefix(at.after, eventPrefix) {
 			m.streams[i].query.From = at.after
@@ -142,7 +142,7 @@ func (r *records) openProfiles(ctx context.Context, m *merge, at place, ids []ki
 			}
 			if ok {
 				if within(r.scope, h.received, noTime) {
-					m.profiles = append(m.profiles, dsr.Record{Cluster: m.cluster, ID: i, Profile: true, Data: profileOut(ids[i], value)})
+					m.profiles = append(m.profiles, dsr.Record{Cluster: m.cluster, ID: i, Profile: true, Data: value})
 				}
 				break
 			}
@@ -188,6 +188,12 @@ func (r *records) Next(ctx context.Context) (dsr.Record, error) {
 
 func (r *records) hand(n handed) dsr.Record {
 	r.cursor = place{n.Cluster, n.ID, n.sk}.String()
+	if d := r.scope.Disclosure; d == dsr.Categories || d == dsr.Sources {
+		return summarise(d, n.Record)
+	}
+	if n.Profile {
+		n.Data = profileOut(r.scope.Clusters[n.Cluster].IDs[n.ID], n.Data)
+	}
 	return n.Record
 }
 

@@ -55,5 +55,8 @@ func from(after string) string {
 // of receipt and the time it tells of, if any.
 func within(scope dsr.Scope, received int64, at time.Time) bool {
 	limit := scope.Limit.UnixMilli()
+	if !scope.Erasure && !at.IsZero() && !scope.Period.Holds(at) {
+		return false
+	}
 	return received <= limit || scope.Erasure && !at.IsZero() && at.UnixMilli() <= limit
 }

@@ -19,7 +19,8 @@ import (
 // updates or by none; to send the batch again then may add or append twice.
 //
 // A profile from before its subject was erased is replaced, not merged into, and
-// an update that was made before that is dropped.
+// an update that was made before that is dropped; one from before the means of
+// collection were removed does not bring them back.
 func (s *Store) Update(ctx context.Context, project string, batch []Update) (Receipt, error) {
 	ctx, received, leave := s.enter(ctx)
 	defer leave()
@@ -135,13 +136,21 @@ type stored struct {
 	item   table.Item // its Version is 0 if there is none
 	head   head
 	value  []byte
-	cutoff time.Time // data of its subject up to here stays out
+	cutoff cutoff // of its subject
 }
 
 // lives reports whether there is a profile to merge into: one from before its
 // subject was erased is not.
 func (o stored) lives() bool {
-	return o.item.Version != 0 && time.UnixMilli(o.head.received).After(o.cutoff)
+	return o.item.Version != 0 && time.UnixMilli(o.head.received).After(o.cutoff.gone)
+}
+
+// without is up to when the means of collection were removed from what lives.
+func (o stored) without() int64 {
+	if !o.lives() {
+		return 0
+	}
+	return o.head.without
 }
 
 // swap works out one profile's change; ok is false if it was changed while its
@@ -166,7 +175,7 @@ func (c *changing) swap(ctx context.Context, l *look, pk string) (sw swap, ok bo
 		sw.ops[0] = table.Delete(old.item.Key, table.IfAt(old.item.Version))
 		sw.rows, sw.deleted = -1, true
 	case value != nil:
-		data, pieces, err := c.store.codec.encode(received, value)
+		data, pieces, err := c.store.codec.encode(received, old.without(), value)
 		if kind.Of(err) == kind.TooLarge {
 			c.refused = append(c.refused, ch.at...)
 			return swap{pk: pk}, true, nil
@@ -197,12 +206,17 @@ func (ch *change) apply(old stored, now time.Time, sw *swap) (value []byte, rece
 		p, received = readProfile(old.value), time.UnixMilli(old.head.received)
 	}
 	for _, u := range ch.updates {
-		if !u.Time.IsZero() && !u.Time.After(old.cutoff) {
+		late := func(cutoff time.Time) bool { return !u.Time.IsZero() && !u.Time.After(cutoff) }
+		operations := u.operations
+		if late(old.cutoff.bare) {
+			operations = operationsWithoutMeans(operations)
+		}
+		if late(old.cutoff.gone) || len(operations) == 0 {
 			sw.dropped++
 			continue
 		}
 		touched = true
-		for _, op := range u.operations {
+		for _, op := range operations {
 			p.apply(op)
 			switch op.verb {
 			case "$delete":

@@ -12,8 +12,9 @@ import (
 )
 
 // Erase implements dsr.Source. Of an edge it removes both items in one
-// transaction, also that in the partition of another id. What a step removes from
-// many partitions goes in few writes, since most people have little.
+// transaction, also that in the partition of another id; so it does with what
+// becomes of a record for Categories and Sources. What a step changes in many
+// partitions goes in few writes, since most people have little.
 func (s *Store) Erase(ctx context.Context, scope dsr.Scope, cursor string) (dsr.Progress, error) {
 	at, err := readPlace(cursor, scope)
 	if err != nil {
@@ -23,7 +24,7 @@ func (s *Store) Erase(ctx context.Context, scope dsr.Scope, cursor string) (dsr.
 	rows := 0
 	r := removal{store: s, scope: scope, seen: map[table.Key]bool{}, left: map[string]bool{}}
 	err = s.walk(ctx, scope, at, func(p page) (bool, error) {
-		if err := r.add(p); err != nil {
+		if err := r.add(ctx, p); err != nil {
 			return false, err
 		}
 		progress.Cursor = p.place.String()
@@ -42,15 +43,16 @@ type removal struct {
 	store  *Store
 	scope  dsr.Scope
 	events []table.Op
-	// swaps are profiles and edges, each of which goes whole or not at all.
-	swaps []swap
-	seen  map[table.Key]bool // items of edges in swaps
-	left  map[string]bool    // partitions that may be empty afterwards
-	rows  int64
+	// swaps are profiles and edges, each of which goes whole or not at all, and
+	// records that are changed. Loose are pieces that may belong to none of them.
+	swaps, loose []swap
+	seen         map[table.Key]bool // items of edges in swaps
+	left         map[string]bool    // partitions that may be empty afterwards
+	rows         int64
 }
 
 // add notes what is in scope of one page.
-func (r *removal) add(p page) error {
+func (r *removal) add(ctx context.Context, p page) error {
 	profile := swap{pk: p.pk}
 	for _, item := range p.items {
 		w, h, in, err := r.store.examine(r.scope, item)
@@ -58,6 +60,22 @@ func (r *removal) add(p page) error {
 			return err
 		}
 		if !in {
+			continue
+		}
+		switch {
+		case r.scope.Disclosure == dsr.Sources:
+			strip, _, err := r.store.strip(ctx, r.scope, w, item)
+			if err != nil {
+				return err
+			}
+			if strip.ops != nil {
+				r.swaps = append(r.swaps, strip)
+			}
+			continue
+		case r.scope.Disclosure == dsr.Categories && w == anEvent:
+			if err := r.addBare(ctx, item, h); err != nil {
+				return err
+			}
 			continue
 		}
 		switch w {
@@ -114,6 +132,9 @@ func (r *removal) apply(ctx context.Context) error {
 	}
 	rows, err := s.remove(ctx, r.swaps)
 	if err != nil {
+		return err
+	}
+	if _, err := s.remove(ctx, r.loose); err != nil {
 		return err
 	}
 	s.count(ctx, r.scope.Project, -r.rows-rows, 0, 0)

@@ -26,6 +26,15 @@ func (s *Store) Find(ctx context.Context, scope dsr.Scope, cursor string) (dsr.P
 			if !in || h.isPiece() {
 				continue
 			}
+			if scope.Disclosure == dsr.Sources && scope.Erasure {
+				_, there, err := s.strip(ctx, scope, w, item)
+				if err != nil {
+					return false, err
+				}
+				if !there {
+					continue
+				}
+			}
 			switch w {
 			case anEvent:
 				found.Events++

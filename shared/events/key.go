@@ -24,6 +24,7 @@ import (
 //	<project>#count               rows | subjects | dropped
 const (
 	eventPrefix = "event#"
+	eventEnd    = "event$" // the least sort key that sorts behind all events
 	edgePrefix  = "edge#"
 	profileSK   = "profile"
 	subjectSK   = "subject"
@@ -80,15 +81,18 @@ func eventSK(at time.Time, name, insertID string) string {
 	h.Write([]byte(insertID))
 	var sum [sha256.Size]byte
 	h.Sum(sum[:0])
-	sk := make([]byte, 0, len(eventPrefix)+13+1+22)
+	sk := append(appendTimeSK(make([]byte, 0, len(eventPrefix)+13+1+22), at), '#')
+	return string(base64.RawURLEncoding.AppendEncode(sk, sum[:16]))
+}
+
+// appendTimeSK appends what the eventSK of every event of a time begins with.
+func appendTimeSK(sk []byte, at time.Time) []byte {
 	sk = append(sk, eventPrefix...)
 	ms := strconv.AppendInt(nil, at.UnixMilli(), 10)
 	for range 13 - len(ms) {
 		sk = append(sk, '0')
 	}
-	sk = append(sk, ms...)
-	sk = append(sk, '#')
-	return string(base64.RawURLEncoding.AppendEncode(sk, sum[:16]))
+	return append(sk, ms...)
 }
 
 // eventTime is the time in an eventSK or in that of a piece.

@@ -41,12 +41,30 @@ func (t *tombstone) add(b burial) bool {
 	return true
 }
 
-// cutoff is the latest of all tasks that erased everything; zero without one.
-func (t tombstone) cutoff() time.Time {
-	var latest time.Time
+// A cutoff is up to when data of a subject is late; zero without a tombstone.
+type cutoff struct {
+	gone time.Time // what is not after it stays out: Data or Categories were erased
+	bare time.Time // what is not after it comes in without the means of collection
+}
+
+// add moves c to the later of both.
+func (c *cutoff) add(other cutoff) {
+	if other.gone.After(c.gone) {
+		c.gone = other.gone
+	}
+	if other.bare.After(c.bare) {
+		c.bare = other.bare
+	}
+}
+
+// cutoff is the latest of all tasks.
+func (t tombstone) cutoff() (latest cutoff) {
 	for _, b := range t.Tasks {
-		if at := time.UnixMilli(b.Cutoff).UTC(); b.Disclosure == dsr.Data && at.After(latest) {
-			latest = at
+		at := time.UnixMilli(b.Cutoff).UTC()
+		if b.Disclosure == dsr.Sources {
+			latest.add(cutoff{bare: at})
+		} else {
+			latest.add(cutoff{gone: at})
 		}
 	}
 	return latest
@@ -160,8 +178,8 @@ func (l *look) has(key table.Key) bool {
 	return ok
 }
 
-// cutoff is up to when data of id stays out; zero without a tombstone.
-func (l *look) cutoff(id kind.Subject) (latest time.Time, err error) {
+// cutoff is the latest under all marks of id.
+func (l *look) cutoff(id kind.Subject) (latest cutoff, err error) {
 	for _, key := range l.marks[id] {
 		item, ok := l.items[key]
 		if !ok {
@@ -169,11 +187,9 @@ func (l *look) cutoff(id kind.Subject) (latest time.Time, err error) {
 		}
 		t, err := readTombstone(item)
 		if err != nil {
-			return time.Time{}, err
+			return cutoff{}, err
 		}
-		if at := t.cutoff(); at.After(latest) {
-			latest = at
-		}
+		latest.add(t.cutoff())
 	}
 	return latest, nil
 }

@@ -16,10 +16,11 @@ import (
 // one transaction and removed in one. An item begins
 //
 //	byte     1, the version of this format
-//	byte     flags: compressed, piece
+//	byte     flags: compressed, piece, without means
 //	uvarint  received_at, in ms
 //	uvarint  how many pieces follow, in an item that is not a piece
 //	8 bytes  in a piece and in what has pieces: the value they belong to
+//	uvarint  if flagged: up to when the means of collection were removed, in ms
 //
 // and the rest of it is the value, or the part of it that is here.
 const (
@@ -27,6 +28,7 @@ const (
 
 	flagCompressed = 1
 	flagPiece      = 2
+	flagWithout    = 4
 
 	// cut is where a value is compressed, and then cut.
 	cut = 300 << 10
@@ -61,13 +63,18 @@ type head struct {
 	received int64
 	pieces   int
 	set      [8]byte
+	without  int64
 	body     []byte
 }
 
 // encode returns the items of a value: data of the first, and of the pieces. It
-// returns kind.TooLarge for one that cannot be stored.
-func (c codec) encode(received time.Time, value []byte) (first []byte, pieces [][]byte, err error) {
-	h := head{received: received.UnixMilli()}
+// returns kind.TooLarge for one that cannot be stored. Without, if not 0, is up to
+// when the means of collection were removed from it.
+func (c codec) encode(received time.Time, without int64, value []byte) (first []byte, pieces [][]byte, err error) {
+	h := head{received: received.UnixMilli(), without: without}
+	if without != 0 {
+		h.flags = flagWithout
+	}
 	if len(value) <= cut {
 		return append(h.append(make([]byte, 0, 16+len(value))), value...), nil, nil
 	}
@@ -78,7 +85,7 @@ func (c codec) encode(received time.Time, value []byte) (first []byte, pieces []
 	if len(packed) > maxStored {
 		return nil, nil, kind.E(kind.TooLarge, "store a value")
 	}
-	h.flags = flagCompressed
+	h.flags |= flagCompressed
 	if len(packed) <= cut {
 		return append(h.append(nil), packed...), nil, nil
 	}
@@ -103,6 +110,9 @@ func (h head) append(b []byte) []byte {
 	}
 	if h.flags&flagPiece != 0 || h.pieces > 0 {
 		b = append(b, h.set[:]...)
+	}
+	if h.flags&flagWithout != 0 {
+		b = binary.AppendUvarint(b, uint64(h.without))
 	}
 	return b
 }
@@ -134,6 +144,13 @@ func readHead(data []byte) (head, error) {
 		}
 		copy(h.set[:], data)
 		data = data[len(h.set):]
+	}
+	if h.flags&flagWithout != 0 {
+		without, n := binary.Uvarint(data)
+		if n <= 0 {
+			return head{}, bad
+		}
+		h.without, data = int64(without), data[n:]
 	}
 	h.body = data
 	return h, nil

@@ -50,9 +50,14 @@ func (w *writing) add(e *Event, r row) error {
 	if err != nil {
 		return err
 	}
-	if late || !r.time.After(cutoff) {
+	if late || !r.time.After(cutoff.gone) {
 		w.dropped++
 		return nil
+	}
+	if !r.time.After(cutoff.bare) {
+		if r.value, err = eventWithoutMeans(r.value); err != nil {
+			return err
+		}
 	}
 	received, pieces := w.received, 0
 	if item, ok := w.look.items[r.key]; ok {
@@ -60,14 +65,14 @@ func (w *writing) add(e *Event, r row) error {
 		if err != nil {
 			return err
 		}
-		if was := time.UnixMilli(old.received); was.After(cutoff) {
+		if was := time.UnixMilli(old.received); was.After(cutoff.gone) {
 			received = was
 		}
 		pieces = old.pieces
 	} else if _, twice := w.at[r.key]; !twice {
 		w.rows++
 	}
-	data, more, err := w.store.codec.encode(received, r.value)
+	data, more, err := w.store.codec.encode(received, 0, r.value)
 	if err != nil {
 		return err
 	}
@@ -102,11 +107,11 @@ func (w *writing) addEdge(g edge) (bool, error) {
 	link := linking{edge: g}
 	for _, id := range []kind.Subject{g.from, g.to} {
 		cutoff, err := w.look.cutoff(id)
-		if err != nil || !g.time.After(cutoff) {
+		if err != nil || !g.time.After(cutoff.gone) {
 			return false, err
 		}
-		if cutoff.After(link.cutoff) {
-			link.cutoff = cutoff
+		if cutoff.gone.After(link.cutoff) {
+			link.cutoff = cutoff.gone
 		}
 	}
 	keys := g.keys(w.project)
@@ -198,7 +203,7 @@ func (w *writing) writeSubjects(ctx context.Context) (int64, error) {
 
 // replace writes an event that has several items now or had them before.
 func (s *Store) replace(ctx context.Context, key table.Key, l large) error {
-	data, more, err := s.codec.encode(l.received, l.value)
+	data, more, err := s.codec.encode(l.received, 0, l.value)
 	if err != nil {
 		return err
 	}
@@ -268,7 +273,7 @@ func (l linking) write(ctx context.Context, w *writing, keys [2]table.Key) error
 	for {
 		var ops []table.Op
 		for i, key := range keys {
-			data, _, err := w.store.codec.encode(w.received, values[i])
+			data, _, err := w.store.codec.encode(w.received, 0, values[i])
 			if err != nil {
 				return err
 			}

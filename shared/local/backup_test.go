@@ -72,7 +72,11 @@ func TestBackupsKeepToThemselves(t *testing.T) {
 	}()
 	at := filepath.Join(to+partial, filesFolder, "exports", "a", "0.zip")
 	for !there(at) {
-		time.Sleep(time.Millisecond)
+		select {
+		case err := <-ended:
+			t.Fatalf("it ended before it came to the large file: %v", err)
+		case <-time.After(time.Millisecond):
+		}
 	}
 	for name, again := range map[string]struct {
 		p    *Platform
