@@ -78,7 +78,11 @@ func (s *Service) finishDeletion(ctx context.Context, r Request, version table.V
 		return err
 	}
 	if before == (Tally{}) && r.Restored == (Tally{}) {
-		return s.fail(ctx, r, version, "Nothing was found for any of the identifiers. Data of theirs that arrives late stays out all the same.")
+		const nothing = "Nothing was found for any of the identifiers. "
+		if r.Block {
+			return s.fail(ctx, r, version, nothing+"They are opted out all the same: nothing of theirs is stored from now on.")
+		}
+		return s.fail(ctx, r, version, nothing+"Data of theirs that arrives late stays out all the same.")
 	}
 	_, err = s.move(ctx, r, version, Success, program, "finish deletion")
 	return err
@@ -140,7 +144,9 @@ type certificate struct {
 	Requested  time.Time  `json:"requested"`
 	Cutoff     time.Time  `json:"cutoff"`
 	Completed  time.Time  `json:"completed"`
-	Sources    []proof    `json:"sources"`
+	// Blocked means that everyone in it was opted out as of the cutoff.
+	Blocked bool    `json:"blocked,omitempty"`
+	Sources []proof `json:"sources"`
 	// Restored is what a restore of a backup erased, on top of Sources, where one was
 	// restored after the deletion had begun.
 	Restored *Tally `json:"restored,omitempty"`
@@ -177,7 +183,7 @@ type counts struct {
 func (s *Service) certify(ctx context.Context, r Request, withdrawn []string) error {
 	c := certificate{
 		Version: 1, Task: r.Task, Project: r.Project, Compliance: r.Compliance, Disclosure: r.Disclosure,
-		Requested: r.Created, Cutoff: r.Limit, Completed: r.Finished, WithdrawnArchives: append([]string{}, withdrawn...),
+		Requested: r.Created, Cutoff: r.Limit, Completed: r.Finished, Blocked: r.Block, WithdrawnArchives: append([]string{}, withdrawn...),
 	}
 	if r.Restored != (Tally{}) {
 		c.Restored = &r.Restored

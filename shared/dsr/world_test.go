@@ -60,7 +60,7 @@ func newWorld(t *testing.T) *world {
 // build makes a Service over the parts, as a process does when it starts.
 func (w *world) build() {
 	w.Service = dsr.New(dsr.Parts{
-		Control: w.control, Bucket: w.bucket, Workflow: w.flow, Sources: []dsr.Source{w.source}, Accounts: accounts{w.rules, w.handlers},
+		Control: w.control, Bucket: w.bucket, Workflow: w.flow, Sources: []dsr.Source{blocker{w.source, w.keys}}, Accounts: accounts{w.rules, w.handlers},
 		Keys: w.keys, Clock: w.now,
 		Log: w.log, LedgerCopy: w.copy, Settings: w.settings,
 	})
@@ -342,6 +342,9 @@ type source struct {
 	persons       map[kind.Subject][]kind.Subject // of very many, who is who
 	resolving     func()                          // is called when somebody asks
 	total         int64                           // what Rows tells
+	words         map[string]dsr.Word             // of opt-outs, by mark
+	owners        map[kind.Subject]string         // marks
+	deaf          bool                            // Say fails after half of what it is told
 	// keep makes Erase leave that many records behind, once each.
 	keep int
 }
