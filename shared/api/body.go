@@ -129,8 +129,8 @@ func parseSubmission(body []byte) (dsr.Submission, error) {
 	if fields["window"] != nil {
 		return s, kind.Say(kind.Invalid, "window cannot be used yet. Leave it out.")
 	}
-	if raw := fields["block"]; raw != nil && string(raw) != "false" {
-		return s, kind.Say(kind.Invalid, "block cannot be used yet. Leave it out, or set it to false.")
+	if raw := fields["block"]; raw != nil && json.Unmarshal(raw, &s.Block) != nil {
+		return s, kind.Say(kind.Invalid, "block must be true or false.")
 	}
 	return s, nil
 }

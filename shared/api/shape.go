@@ -58,6 +58,7 @@ type detail struct {
 	listed
 	ExtensionReason string    `json:"extension_reason,omitempty"`
 	CancelUntil     string    `json:"cancel_until,omitempty"` // of a deletion
+	Block           bool      `json:"block,omitempty"`        // of a deletion that also opts out
 	Snapshot        string    `json:"snapshot,omitempty"`     // of an export
 	Cutoff          string    `json:"cutoff,omitempty"`       // of a deletion that has begun
 	Preview         *preview  `json:"preview,omitempty"`      // what a deletion would erase
@@ -105,7 +106,7 @@ type change struct {
 
 func detailOf(d dsr.Detail) detail {
 	out := detail{
-		listed: listedOf(d.Request), ExtensionReason: d.Extension, CancelUntil: date(d.Window),
+		listed: listedOf(d.Request), ExtensionReason: d.Extension, CancelUntil: date(d.Window), Block: d.Block,
 		Withdrawn: d.Withdrawn, WithdrawnBy: d.WithdrawnBy, ArchiveBytes: d.ArchiveSize, ArchiveManifest: d.Manifest,
 		Findings: make([]finding, len(d.Findings)),
 	}
