@@ -1,7 +1,7 @@
 // Command restore brings tables that were put back to a point in time up to what
-// the ledger of erasures knows, before any function uses them: it holds every open
-// request until it is confirmed, erases everyone again who was erased since, takes
-// back archives that hold them, ends every GDPR token and prints a new one of the
+// the ledger knows, before any function uses them: it holds every open request
+// until it is confirmed, erases everyone again who was erased since, keeps those out
+// who are opted out, takes back archives that hold them, ends every GDPR token and prints a new one of the
 // owner. What it needs stands in the outputs of the stack; docs/operations.md has
 // the whole way. Running it again does the rest of what was cut off.
 //
@@ -67,6 +67,7 @@ func readVersions(text string, into *[]int) error {
 type report struct {
 	Erasures int       `json:"erasures"`
 	Erased   dsr.Tally `json:"erased_again"`
+	OptOuts  int       `json:"opt_outs"`
 	Archives int       `json:"archives_taken_back"`
 	Held     int       `json:"requests_held"`
 	Token    string    `json:"gdpr_token"`
@@ -88,7 +89,7 @@ func run(ctx context.Context, c cloud.Config, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	r := report{Erasures: done.Erasures, Erased: done.Erased, Archives: done.Archives, Held: done.Held}
+	r := report{Erasures: done.Erasures, Erased: done.Erased, OptOuts: done.OptOuts, Archives: done.Archives, Held: done.Held}
 	// The token is printed before the others end, so that it cannot be lost.
 	ended, err := accounts.EndTokens(ctx, func(token string) error {
 		r.Token = token
