@@ -50,6 +50,7 @@ type deployment struct {
 	files    *s3.Client
 	moto     aws.Config
 	gateway  *httptest.Server
+	aws      engines
 	programs string // the folder of the binaries
 	running  map[string]*cloudtest.Function
 	// recorders note what the running functions ask of AWS.
@@ -79,9 +80,9 @@ func deploy(t testing.TB) *deployment {
 	if err != nil {
 		t.Fatal(err)
 	}
-	aws := engines{"dynamodb": *d.records.Options().BaseEndpoint, "s3": *d.files.Options().BaseEndpoint, "": *d.moto.BaseEndpoint}
+	d.aws = engines{"dynamodb": *d.records.Options().BaseEndpoint, "s3": *d.files.Options().BaseEndpoint, "": *d.moto.BaseEndpoint}
 	for _, name := range names {
-		r := record(t, aws)
+		r := record(t, d.aws)
 		d.recorders[name.Name()] = r
 		d.running[name.Name()] = d.start(t, name.Name(), r.server.URL)
 	}
@@ -90,11 +91,12 @@ func deploy(t testing.TB) *deployment {
 	return d
 }
 
-// start runs a process of a function, with AWS at that address, until the test ends.
-func (d *deployment) start(t testing.TB, name, address string) *cloudtest.Function {
+// start runs a process of a function, with AWS at that address and more variables,
+// until the test ends.
+func (d *deployment) start(t testing.TB, name, address string, more ...string) *cloudtest.Function {
 	t.Helper()
 	cmd := exec.Command(filepath.Join(d.programs, name))
-	cmd.Env = environment(address)
+	cmd.Env = append(environment(address), more...)
 	return cloudtest.Start(t, cmd)
 }
 

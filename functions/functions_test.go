@@ -96,6 +96,7 @@ func TestRequestsRunThroughTheFunctions(t *testing.T) {
 	d.optOut(t)
 	d.largest(t)
 	d.recover(t)
+	d.putBack(t)
 	for _, secret := range []string{"amelie", "bruno", "chloe", "dora", "emil", "nobody-of-that-name", "a lamp", d.GDPRToken, d.APISecret, d.ServiceSecret} {
 		if strings.Contains(d.logs(), secret) {
 			t.Errorf("the logs of the functions hold %q", secret)
@@ -225,6 +226,57 @@ func (d *deployment) recover(t *testing.T) {
 	d.recorders["api"].refuse("states:StartExecution")
 	task = d.submit(t, retrievals, `{"distinct_ids":["amelie"]}`)
 	d.sweepUntil(t, retrievals, task, "FAILURE") // nothing is left of her
+}
+
+// putBack plays a deployment whose tables were put back to a point in time at which
+// two exports were open: no function starts on them before infra/restore has run.
+func (d *deployment) putBack(t *testing.T) {
+	t.Helper()
+	var held []string
+	for range 2 {
+		d.recorders["api"].refuse("states:StartExecution")
+		held = append(held, d.submit(t, retrievals, `{"distinct_ids":["dora"]}`))
+	}
+	const restored = "LETHE_RESTORED=true"
+	for name, r := range d.recorders {
+		cmd := exec.CommandContext(t.Context(), filepath.Join(d.programs, name))
+		cmd.Env = append(environment(r.server.URL), restored)
+		var exit *exec.ExitError
+		if out, err := cmd.CombinedOutput(); !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(string(out), "infra/restore") {
+			t.Errorf("%s before the restore: %v, %s", name, err, out)
+		}
+	}
+	program := filepath.Join(t.TempDir(), "restore")
+	command(t, nil, "build", "-o", program, "./infra/restore")
+	cmd := exec.CommandContext(t.Context(), program, "-control", controlTable, "-subjects", subjectsTable, "-bucket", bucket, "-keys", keysPath,
+		"-key-versions", "1", "-export", machineARN("export"), "-deletion", machineARN("deletion"))
+	cmd.Env = environment(record(t, d.aws).server.URL)
+	out, err := cmd.Output()
+	var told struct {
+		Held  int    `json:"requests_held"`
+		Token string `json:"gdpr_token"`
+	}
+	if err == nil {
+		err = json.Unmarshal(out, &told)
+	}
+	if err != nil || told.Held != len(held) {
+		t.Fatalf("restore: %v, %d held", err, told.Held)
+	}
+	if out := d.api(t, http.MethodGet, requests+held[0], ""); out.status != http.StatusUnauthorized {
+		t.Errorf("a token of before: %d", out.status)
+	}
+	d.GDPRToken = told.Token
+	for name, r := range d.recorders {
+		d.running[name] = d.start(t, name, r.server.URL, restored)
+	}
+	if out := d.api(t, http.MethodPost, requests+held[0]+"/cancel", ""); out.status != http.StatusOK {
+		t.Errorf("cancel of what is held: %d %s", out.status, out.body)
+	}
+	d.wait(t, retrievals, held[0], "REVOKED")
+	if out := d.api(t, http.MethodPost, requests+held[1]+"/confirm", ""); out.status != http.StatusOK {
+		t.Errorf("confirm: %d %s", out.status, out.body)
+	}
+	d.wait(t, retrievals, held[1], "SUCCESS")
 }
 
 // sweepUntil plays the schedule of Sweep until a request has that status.

@@ -19,7 +19,7 @@ type statement struct {
 
 func (s statement) allows(c call) bool {
 	resource, prefix, listing := strings.Cut(c.resource, "?")
-	return slices.Contains(s.actions, c.action) &&
+	return slices.ContainsFunc(s.actions, func(p string) bool { return matches(p, c.action) }) &&
 		slices.ContainsFunc(s.resources, func(p string) bool { return matches(p, resource) }) &&
 		(!listing || len(s.prefixes) == 0 || slices.ContainsFunc(s.prefixes, func(p string) bool { return matches(p, prefix) }))
 }
@@ -36,13 +36,6 @@ func matches(pattern, value string) bool {
 // policies reads from template.yaml what each function's role may do.
 func policies(t *testing.T) map[string][]statement {
 	t.Helper()
-	type document struct {
-		Statement []struct {
-			Action    yaml.Node                       `yaml:"Action"`
-			Resource  yaml.Node                       `yaml:"Resource"`
-			Condition map[string]map[string]yaml.Node `yaml:"Condition"`
-		} `yaml:"Statement"`
-	}
 	var template struct {
 		Resources map[string]struct {
 			Type       string `yaml:"Type"`
@@ -54,23 +47,6 @@ func policies(t *testing.T) map[string][]statement {
 		} `yaml:"Resources"`
 	}
 	readTemplate(t, &template)
-	read := func(node yaml.Node) (all []statement) {
-		var d document
-		if err := node.Decode(&d); err != nil {
-			t.Fatal(err)
-		}
-		for _, s := range d.Statement {
-			out := statement{actions: list(t, s.Action)}
-			for _, r := range list(t, s.Resource) {
-				out.resources = append(out.resources, resolve(t, r))
-			}
-			if like, ok := s.Condition["StringLike"]["s3:prefix"]; ok {
-				out.prefixes = list(t, like)
-			}
-			all = append(all, out)
-		}
-		return all
-	}
 	roles := map[string][]statement{}
 	for name, r := range template.Resources {
 		if r.Type != "AWS::IAM::Role" {
@@ -84,13 +60,39 @@ func policies(t *testing.T) map[string][]statement {
 		}
 		function := strings.ToLower(strings.TrimSuffix(name, "Role"))
 		for _, p := range own {
-			roles[function] = append(roles[function], read(p.Document)...)
+			roles[function] = append(roles[function], statements(t, p.Document)...)
 		}
 		for _, m := range r.Properties.Managed {
-			roles[function] = append(roles[function], read(template.Resources[m].Properties.Document)...)
+			roles[function] = append(roles[function], statements(t, template.Resources[m].Properties.Document)...)
 		}
 	}
 	return roles
+}
+
+// statements reads a policy.
+func statements(t *testing.T, policy yaml.Node) (all []statement) {
+	t.Helper()
+	var document struct {
+		Statement []struct {
+			Action    yaml.Node                       `yaml:"Action"`
+			Resource  yaml.Node                       `yaml:"Resource"`
+			Condition map[string]map[string]yaml.Node `yaml:"Condition"`
+		} `yaml:"Statement"`
+	}
+	if err := policy.Decode(&document); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range document.Statement {
+		out := statement{actions: list(t, s.Action)}
+		for _, r := range list(t, s.Resource) {
+			out.resources = append(out.resources, resolve(t, r))
+		}
+		if like, ok := s.Condition["StringLike"]["s3:prefix"]; ok {
+			out.prefixes = list(t, like)
+		}
+		all = append(all, out)
+	}
+	return all
 }
 
 // list reads what may be one string or a list of them. Of an !If, what holds for a
@@ -122,6 +124,7 @@ func resolve(t *testing.T, name string) string {
 		"Key.Arn": arn("kms", "key/lethe"), "Logs.Arn": arn("logs", "log-group:lethe"),
 		"ExportMachine": machineARN("export"), "DeletionMachine": machineARN("deletion"),
 		"AWS::Partition": "aws", "AWS::Region": cloudtest.Region, "AWS::AccountId": cloudtest.Account, "AWS::StackName": "lethe",
+		"Deployment": "lethe", "ArtifactBucket": "code",
 	}
 	if value, ok := known[name]; ok {
 		return value

@@ -23,19 +23,50 @@ import (
 
 func socketPath(data string) string { return filepath.Join(data, "admin.sock") }
 
+// mostSocketPath is the bytes of a path that every system takes for a socket.
+const mostSocketPath = 100
+
+// reach calls f with a path to the socket that a system takes: through a symbolic
+// link of a short name, for as long as f runs, where the path itself is too long.
+func reach(data string, f func(path string) error) error {
+	path, err := filepath.Abs(socketPath(data))
+	if err != nil {
+		return err
+	}
+	if len(path) <= mostSocketPath {
+		return f(path)
+	}
+	dir, err := os.MkdirTemp("", "lethe-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	link := filepath.Join(dir, "data")
+	if err := os.Symlink(filepath.Dir(path), link); err != nil {
+		return err
+	}
+	return f(socketPath(link))
+}
+
 // administer serves the socket until ctx ends, and closes what it returns when the
-// last order has been answered. Where no socket can be made, as below a path that
-// is too long for one, the server runs without.
+// last order has been answered, or has been waited for long enough. Where no socket
+// can be made the server runs without.
 func administer(ctx context.Context, data string, p *local.Platform, log *slog.Logger) <-chan struct{} {
 	ended := make(chan struct{})
-	path := socketPath(data)
-	_ = os.Remove(path) // of a process that was killed; this one has the directory
-	l, err := net.Listen("unix", path)
+	_ = os.Remove(socketPath(data)) // of a process that was killed; this one has the directory
+	var l *net.UnixListener
+	err := reach(data, func(path string) (err error) {
+		l, err = net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+		return err
+	})
 	if err != nil {
-		log.Warn("no socket for administration: stop the server to back up", "error", err)
+		var number syscall.Errno // the text of err has the path
+		errors.As(err, &number)
+		log.Warn("no socket for administration: to back up, stop the server first", "error", number)
 		close(ended)
 		return ended
 	}
+	l.SetUnlinkOnClose(false) // it may know the socket by the short name, which is gone
 	mux := http.NewServeMux()
 	order(mux, "/backup", func(ctx context.Context, o backupOrder) (any, error) {
 		b, err := p.Backup(ctx, o.To)
@@ -43,13 +74,22 @@ func administer(ctx context.Context, data string, p *local.Platform, log *slog.L
 	})
 	order(mux, "/executions", func(ctx context.Context, o executionsOrder) (any, error) { return p.Executions(ctx, o.Limit) })
 	order(mux, "/execution", func(ctx context.Context, o executionOrder) (any, error) { return p.Execution(ctx, o.Name) })
-	s := &http.Server{Handler: mux, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-		BaseContext: func(net.Listener) context.Context { return ctx }}
-	go func() { _ = s.Serve(l) }() // until Shutdown
+	s := &http.Server{
+		Handler:           mux,
+		ReadHeaderTimeout: headerTime,
+		ReadTimeout:       headerTime, // an order is small
+		IdleTimeout:       idleTime,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+	}
+	go func() { _ = s.Serve(l) }() // until it is drained
 	context.AfterFunc(ctx, func() {
+		defer close(ended)
 		// Orders under way end soon, since their context has.
-		_ = s.Shutdown(context.WithoutCancel(ctx))
-		close(ended)
+		if err := drain(ctx, s); err != nil {
+			log.Warn("orders for administration were cut off", "after", drainTime)
+		}
+		_ = os.Remove(socketPath(data))
 	})
 	return ended
 }
@@ -60,11 +100,14 @@ type adminError struct {
 	Sentence string    `json:"sentence"`
 }
 
+// mostOrder is the bytes of an order: a path, or a name.
+const mostOrder = 1 << 16
+
 // order takes one kind of order.
 func order[O any](mux *http.ServeMux, route string, do func(context.Context, O) (any, error)) {
 	mux.HandleFunc("POST "+route, func(w http.ResponseWriter, r *http.Request) {
 		var o O
-		if err := json.NewDecoder(r.Body).Decode(&o); err != nil {
+		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, mostOrder)).Decode(&o); err != nil {
 			answerAdmin(w, nil, kind.E(kind.Invalid, "read an order"))
 			return
 		}
@@ -81,6 +124,8 @@ func answerAdmin(w http.ResponseWriter, v any, err error) {
 		errors.As(f, &known)
 		status, v = http.StatusConflict, adminError{kind.Of(err), known.sentence}
 	}
+	// The order may have taken hours; only its answer has a limit.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTime))
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(v) // who asked may have gone
@@ -89,12 +134,19 @@ func answerAdmin(w http.ResponseWriter, v any, err error) {
 // errNoServer says that no server has the data directory.
 var errNoServer = errors.New("no server is running")
 
-// askServer sends an order to the server that has the data directory.
+// askServer sends an order to the server that has the data directory. When ctx ends
+// the server gives the order up too.
 func askServer(ctx context.Context, data, route string, order, answer any) error {
-	path := socketPath(data)
-	client := http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		var d net.Dialer
-		return d.DialContext(ctx, "unix", path)
+	if _, err := os.Lstat(socketPath(data)); errors.Is(err, os.ErrNotExist) {
+		return errNoServer
+	}
+	client := http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (c net.Conn, err error) {
+		err = reach(data, func(path string) (err error) {
+			var d net.Dialer
+			c, err = d.DialContext(ctx, "unix", path)
+			return err
+		})
+		return c, err
 	}}}
 	body, err := json.Marshal(order)
 	if err != nil {
@@ -107,6 +159,9 @@ func askServer(ctx context.Context, data, route string, order, answer any) error
 	out, err := client.Do(r)
 	if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
 		return errNoServer
+	}
+	if err != nil && ctx.Err() != nil {
+		return failure{statusFailed, "Stopped: the server gives up what it was asked for."}
 	}
 	if err != nil {
 		return failure{statusFailed, "The server did not answer: look into its log."}

@@ -275,6 +275,43 @@ func TestRestoreTellsWhatIsLost(t *testing.T) {
 	}
 }
 
+// While a directory is restored, no second restore of it goes on, and Ctrl-C leaves
+// everything as it was.
+func TestRestoreThatIsStopped(t *testing.T) {
+	dir := t.TempDir()
+	data, backup := filepath.Join(dir, "data"), filepath.Join(dir, "backup")
+	startDemo(t, data).stop(t, syscall.SIGTERM)
+	if status, _, diag := lethe(t, "backup", "--data", data, backup); status != 0 {
+		t.Fatalf("backup: %d %s", status, diag)
+	}
+	if err := os.Truncate(filepath.Join(backup, "records.db"), 1<<40); err != nil { // for some time
+		t.Fatal(err)
+	}
+	for _, data := range []string{data, filepath.Join(dir, "missing")} {
+		c := exec.CommandContext(t.Context(), "lethe", "restore", backup, "--data", data)
+		var diag bytes.Buffer
+		c.Stderr = &diag
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		until(t, "the new directory", func() bool { return exists(filepath.Join(data+".restoring", "lethe.db")) })
+		if status, _, diag := lethe(t, "restore", backup, "--data", data); status != 5 || !strings.Contains(diag, "is at a restore in the same place") {
+			t.Errorf("a second restore: %d %q", status, diag)
+		}
+		if err := c.Process.Signal(syscall.SIGINT); err != nil {
+			t.Fatal(err)
+		}
+		_ = c.Wait()
+		if status := c.ProcessState.ExitCode(); status != 1 || diag.String() != "lethe: The restore was stopped: run it again.\n" {
+			t.Errorf("the first one: %d %q", status, diag.String())
+		}
+		if left, err := filepath.Glob(data + ".re*"); err != nil || len(left) > 0 {
+			t.Errorf("left over: %v, %v", left, err)
+		}
+	}
+	startDemo(t, data).stop(t, syscall.SIGTERM)
+}
+
 // A ledger copy of another deployment is neither used nor written to.
 func TestLedgerCopyOfAnother(t *testing.T) {
 	dir := t.TempDir()

@@ -26,7 +26,7 @@ type demoFile struct {
 	Subject string `json:"subject"`
 }
 
-func demoPath(data string) string { return filepath.Join(data, "demo.json") }
+func demoPath(data string) string { return filepath.Join(data, local.DemoFile) }
 
 // readDemo returns kind.NotFound where there is no demo.
 func readDemo(data string) (demoFile, error) {

@@ -11,6 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"lethe/shared/local"
 )
 
 // settings are the flags of serve.
@@ -92,13 +94,13 @@ func (s *settings) check() error {
 	return nil
 }
 
-// within reports whether path is dir or lies inside it.
+// within reports whether path leads to dir or into it.
 func within(dir, path string) bool {
-	dir, err := filepath.Abs(dir)
+	dir, err := local.Resolve(dir)
 	if err != nil {
 		return false
 	}
-	path, err = filepath.Abs(path)
+	path, err = local.Resolve(path)
 	if err != nil {
 		return false
 	}

@@ -89,6 +89,9 @@ The server must not run. A restore that is cut off is run again.`,
 			} else {
 				err = r.inPlace(ctx, log)
 			}
+			if err != nil && ctx.Err() != nil && kind.Sentence(err) == "" {
+				return failure{statusFailed, "The restore was stopped: run it again."}
+			}
 			if err != nil {
 				return failing(err)
 			}

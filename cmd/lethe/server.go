@@ -55,13 +55,22 @@ func serve(ctx context.Context, l net.Listener, h http.Handler, log *slog.Logger
 		return err
 	case <-ctx.Done():
 	}
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
-	defer cancel()
-	if err := s.Shutdown(drain); err != nil {
+	if err := drain(ctx, s); err != nil {
 		log.Warn("requests were cut off", "after", drainTime)
-		return s.Close()
 	}
 	return nil
+}
+
+// drain stops s, whose ctx has ended. What is under way may finish for drainTime,
+// and is then cut off, which is an error.
+func drain(ctx context.Context, s *http.Server) error {
+	enough, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	defer cancel()
+	err := s.Shutdown(enough)
+	if err != nil {
+		err = errors.Join(err, s.Close())
+	}
+	return err
 }
 
 // downloads gives h the time that a large file takes.

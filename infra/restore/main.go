@@ -1,17 +1,21 @@
 // Command restore brings tables that were put back to a point in time up to what
-// the ledger knows, before any function uses them: it holds every open request
-// until it is confirmed, erases everyone again who was erased since, keeps those out
-// who are opted out, takes back archives that hold them, ends every GDPR token and prints a new one of the
-// owner. What it needs stands in the outputs of the stack; docs/operations.md has
-// the whole way. Running it again does the rest of what was cut off.
+// the ledger knows, before any function uses them: it holds every open
+// request until it is confirmed, erases everyone again who was erased since, keeps
+// those out who are opted out, takes back archives that hold them, removes archives of requests that the tables do not
+// know, lists requests that were sent in since, ends every GDPR token and prints a
+// new one of the owner. Last it lets functions use the tables. What it needs stands
+// in the outputs of the stack; docs/operations.md has the whole way. Running it again
+// does the rest of what was cut off.
 //
 //	go run ./infra/restore -control <new table> -subjects <new table> -bucket <Bucket> \
-//	  -keys <Keys> -export <ExportMachine> -deletion <DeletionMachine>
+//	  -keys <Keys> -key-versions <the stack's KeyVersions> -export <ExportMachine> -deletion <DeletionMachine> \
+//	  -old-control <ControlTable>
 package main
 
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -19,8 +23,10 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"lethe/shared/account"
 	"lethe/shared/cloud"
@@ -29,38 +35,62 @@ import (
 )
 
 func main() {
-	var c cloud.Config
-	flag.StringVar(&c.Control, "control", "", "name of the control table that was put back")
-	flag.StringVar(&c.Subjects, "subjects", "", "name of the subjects table that was put back")
-	flag.StringVar(&c.Bucket, "bucket", "", "name of the bucket")
-	flag.StringVar(&c.LedgerCopy, "ledger-copy", "", "name of the second bucket of the ledger, where there is one")
-	flag.StringVar(&c.Keys, "keys", "", "path in SSM of the suppression keys")
-	flag.StringVar(&c.Export, "export", "", "ARN of the state machine of exports")
-	flag.StringVar(&c.Deletion, "deletion", "", "ARN of the state machine of deletions")
-	versions := flag.String("key-versions", "1", "the stack's KeyVersions")
-	flag.Parse()
-	err := readVersions(*versions, &c.KeyVersions)
-	for _, needed := range []string{c.Control, c.Subjects, c.Bucket, c.Keys, c.Export, c.Deletion} {
-		if needed == "" || err != nil || flag.NArg() > 0 {
-			flag.Usage()
-			os.Exit(2)
-		}
+	c, old, err := configure(os.Args[1:])
+	if err != nil {
+		os.Exit(2)
 	}
-	if err := run(context.Background(), c, os.Stdout); err != nil {
+	if err := run(context.Background(), c, old, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-func readVersions(text string, into *[]int) error {
+// configure reads the flags; old is the name of the control table of before, or
+// empty. What is wrong with them it prints.
+func configure(args []string) (c cloud.Config, old string, err error) {
+	flags := flag.NewFlagSet("restore", flag.ContinueOnError)
+	flags.StringVar(&c.Control, "control", "", "name of the control table that was put back")
+	flags.StringVar(&old, "old-control", "", "name of the control table that it takes the place of, to list requests that were sent in since; where that can be read")
+	flags.StringVar(&c.Subjects, "subjects", "", "name of the subjects table that was put back")
+	flags.StringVar(&c.Bucket, "bucket", "", "name of the bucket")
+	flags.StringVar(&c.LedgerCopy, "ledger-copy", "", "name of the second bucket of the ledger, where there is one")
+	flags.StringVar(&c.Keys, "keys", "", "path in SSM of the suppression keys")
+	flags.StringVar(&c.Export, "export", "", "ARN of the state machine of exports")
+	flags.StringVar(&c.Deletion, "deletion", "", "ARN of the state machine of deletions")
+	flags.Func("key-versions", "the stack's KeyVersions, such as 1,2", func(text string) (err error) {
+		c.KeyVersions, err = versions(text)
+		return err
+	})
+	if err := flags.Parse(args); err != nil {
+		return c, old, err
+	}
+	var problem error
+	flags.VisitAll(func(f *flag.Flag) {
+		given := f.Value.String() != "" || f.Name == "key-versions" && len(c.KeyVersions) > 0
+		if !given && f.Name != "ledger-copy" && f.Name != "old-control" {
+			problem = errors.Join(problem, errors.New("-"+f.Name+" is missing"))
+		}
+	})
+	if flags.NArg() > 0 {
+		problem = errors.Join(problem, errors.New("there is an argument that belongs to no flag"))
+	}
+	if problem != nil {
+		fmt.Fprintln(flags.Output(), problem)
+		flags.Usage()
+	}
+	return c, old, problem
+}
+
+func versions(text string) ([]int, error) {
+	var all []int
 	for field := range strings.SplitSeq(text, ",") {
 		n, err := strconv.Atoi(field)
-		if err != nil {
-			return err
+		if err != nil || n < 1 {
+			return nil, errors.New("is not a list of whole numbers from 1 on")
 		}
-		*into = append(*into, n)
+		all = append(all, n)
 	}
-	return nil
+	return all, nil
 }
 
 // report is what is printed, as one JSON object.
@@ -69,11 +99,24 @@ type report struct {
 	Erased   dsr.Tally `json:"erased_again"`
 	OptOuts  int       `json:"opt_outs"`
 	Archives int       `json:"archives_taken_back"`
+	Unknown  int       `json:"archives_removed"` // of requests that are not known
 	Held     int       `json:"requests_held"`
-	Token    string    `json:"gdpr_token"`
+	// Lost is the open and failed requests of the old control table that the new one
+	// does not know; null where no old one was named.
+	Lost  []lost `json:"requests_lost"`
+	Token string `json:"gdpr_token"`
 }
 
-func run(ctx context.Context, c cloud.Config, out io.Writer) error {
+// lost is a request that has to be sent in again.
+type lost struct {
+	Task    string    `json:"task_id"`
+	Project string    `json:"project"`
+	Type    dsr.Type  `json:"type"`
+	Created time.Time `json:"date_requested"`
+	Due     time.Time `json:"due"`
+}
+
+func run(ctx context.Context, c cloud.Config, old string, out io.Writer) error {
 	connection, err := config.LoadDefaultConfig(ctx)
 	if err != nil {
 		return err
@@ -85,17 +128,31 @@ func run(ctx context.Context, c cloud.Config, out io.Writer) error {
 	}
 	accounts := account.New(p.Control, p.Clock)
 	service := p.Service(accounts, events.New(p.Subjects, p.Keys, p.Clock, events.Shared(), events.Log(p.Log)))
+	var r report
+	if old != "" {
+		unknown, err := service.Unknown(ctx, cloud.NewTable(dynamodb.NewFromConfig(connection), old, time.Now))
+		if err != nil {
+			return err
+		}
+		r.Lost = []lost{}
+		for _, q := range unknown {
+			r.Lost = append(r.Lost, lost{q.Task, q.Project, q.Type, q.Created, q.Due})
+		}
+	}
 	done, err := service.Restore(ctx)
 	if err != nil {
 		return err
 	}
-	r := report{Erasures: done.Erasures, Erased: done.Erased, OptOuts: done.OptOuts, Archives: done.Archives, Held: done.Held}
+	r.Erasures, r.Erased, r.OptOuts, r.Archives, r.Unknown, r.Held = done.Erasures, done.Erased, done.OptOuts, done.Archives, done.Unknown, done.Held
 	// The token is printed before the others end, so that it cannot be lost.
 	ended, err := accounts.EndTokens(ctx, func(token string) error {
 		r.Token = token
 		return json.NewEncoder(out).Encode(r)
 	})
 	if err != nil {
+		return err
+	}
+	if err := p.Release(ctx); err != nil {
 		return err
 	}
 	fmt.Fprintf(os.Stderr, "%d GDPR tokens were ended.\n", ended)

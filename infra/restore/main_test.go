@@ -3,7 +3,10 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -143,6 +146,45 @@ func (l life) has(t *testing.T, id string) bool {
 	return len(p.Found) > 0
 }
 
+// putBack restores both tables to this moment, under new names.
+func putBack(t *testing.T, a aws.Config, c cloud.Config) cloud.Config {
+	t.Helper()
+	records := dynamodb.NewFromConfig(a)
+	restored := c
+	for name, to := range map[string]*string{c.Control: &restored.Control, c.Subjects: &restored.Subjects} {
+		*to = name + "-restored"
+		_, err := records.UpdateContinuousBackups(t.Context(), &dynamodb.UpdateContinuousBackupsInput{
+			TableName: &name, PointInTimeRecoverySpecification: &types.PointInTimeRecoverySpecification{PointInTimeRecoveryEnabled: aws.Bool(true)},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = records.RestoreTableToPointInTime(t.Context(), &dynamodb.RestoreTableToPointInTimeInput{
+			SourceTableName: &name, TargetTableName: to, UseLatestRestorableTime: aws.Bool(true),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return restored
+}
+
+// usable fails the test unless a function that is given these restored tables
+// opens them, or refuses to.
+func usable(t *testing.T, c cloud.Config, want bool) {
+	t.Helper()
+	c.Restored = true
+	_, err := cloud.Open(t.Context(), c)
+	if want && err != nil || !want && (kind.Of(err) != kind.NotAllowed || !strings.Contains(err.Error(), "infra/restore")) {
+		t.Errorf("a function with these tables: %v; want them taken: %v", err, want)
+	}
+}
+
+// A full is where nothing more can be written.
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, errors.New("there is no room") }
+
 // Both tables are put back to a point before a person was erased; the program
 // erases them again, in the new tables, before anything else uses those.
 func TestRestoreOfTablesPutBack(t *testing.T) {
@@ -163,26 +205,14 @@ func TestRestoreOfTablesPutBack(t *testing.T) {
 	old.visit(t, "kept")
 	open := old.submit(t, dsr.Export, "kept")
 
-	// The point in time.
-	records := dynamodb.NewFromConfig(a)
-	restored := c
-	for name, to := range map[string]*string{c.Control: &restored.Control, c.Subjects: &restored.Subjects} {
-		*to = name + "-restored"
-		_, err := records.UpdateContinuousBackups(t.Context(), &dynamodb.UpdateContinuousBackupsInput{
-			TableName: &name, PointInTimeRecoverySpecification: &types.PointInTimeRecoverySpecification{PointInTimeRecoveryEnabled: aws.Bool(true)},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, err = records.RestoreTableToPointInTime(t.Context(), &dynamodb.RestoreTableToPointInTimeInput{
-			SourceTableName: &name, TargetTableName: to, UseLatestRestorableTime: aws.Bool(true),
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
+	restored := putBack(t, a, c)
 	old.erase(t, old.submit(t, dsr.Deletion, "forgotten"))
 	if _, err := old.service.OptOut(t.Context(), old.credentials.ProjectID, []string{"kept"}, dsr.By{Actor: "owner@example.com"}); err != nil {
+		t.Fatal(err)
+	}
+	since := old.submit(t, dsr.Export, "kept")
+	unknown := "exports/" + since.Task + "/1.zip"
+	if err := old.Bucket.Put(t.Context(), unknown, strings.NewReader("of the kept")); err != nil {
 		t.Fatal(err)
 	}
 
@@ -191,16 +221,33 @@ func TestRestoreOfTablesPutBack(t *testing.T) {
 	if !now.has(t, "forgotten") {
 		t.Fatal("the tables that were put back do not hold the forgotten")
 	}
+	usable(t, restored, false)
 	var out bytes.Buffer
-	if err := run(t.Context(), restored, &out); err != nil {
+	if err := run(t.Context(), restored, c.Control, &out); err != nil {
 		t.Fatal(err)
 	}
 	var r report
-	if err := json.Unmarshal(out.Bytes(), &r); err != nil || r.Erasures != 1 || r.Erased.Subjects != 1 || r.OptOuts != 1 || r.Held != 1 {
+	if err := json.Unmarshal(out.Bytes(), &r); err != nil || r.Erasures != 1 || r.Erased.Subjects != 1 || r.OptOuts != 1 || r.Held != 1 || r.Unknown != 1 {
 		t.Errorf("the report is %s, %v", out.String(), err)
 	}
+	if len(r.Lost) != 1 || r.Lost[0].Task != since.Task || r.Lost[0].Type != dsr.Export || !r.Lost[0].Due.Equal(since.Due) {
+		t.Errorf("the requests that are lost: %+v, want the export of after the point in time", r.Lost)
+	}
+	usable(t, restored, true)
+	half := restored
+	half.Subjects = c.Subjects
+	usable(t, half, false)
+	again := putBack(t, a, restored)
+	usable(t, again, false)
+	if err := run(t.Context(), again, "", full{}); err == nil {
+		t.Error("a restore whose new token was lost ended well")
+	}
+	usable(t, again, false)
 	if now.has(t, "forgotten") || !now.has(t, "kept") {
 		t.Error("the forgotten are there, or the kept are not")
+	}
+	if _, err := now.Bucket.Head(t.Context(), unknown); kind.Of(err) != kind.NotFound {
+		t.Errorf("the archive of a request that the tables do not know: %v", err)
 	}
 	if got, err := now.service.Get(t.Context(), open.Project, open.Task); err != nil || got.Hold != dsr.HoldRestore {
 		t.Errorf("the request that was open: %+v, %v", got, err)
@@ -224,6 +271,34 @@ func TestRestoreOfTablesPutBack(t *testing.T) {
 		}
 		if got, err := now.store.Track(t.Context(), old.credentials.ProjectID, []events.Event{e}); err != nil || got.Dropped != 1 {
 			t.Errorf("data of the %s: %+v, %v, want it dropped", id, got, err)
+		}
+	}
+}
+
+// Without a version of the key people would be missed, so none is taken for granted.
+func TestEveryFlagIsNeeded(t *testing.T) {
+	whole := map[string]string{
+		"control": "c", "subjects": "s", "bucket": "b", "keys": "/k", "export": machine("export"), "deletion": machine("deletion"), "key-versions": "2,1",
+	}
+	args := func(but string) (all []string) {
+		for name, value := range whole {
+			if name != but {
+				all = append(all, "-"+name, value)
+			}
+		}
+		return all
+	}
+	if c, _, err := configure(args("")); err != nil || !slices.Equal(c.KeyVersions, []int{2, 1}) {
+		t.Errorf("with every flag: %+v, %v", c, err)
+	}
+	for name := range whole {
+		if _, _, err := configure(args(name)); err == nil || !strings.Contains(err.Error(), "-"+name) {
+			t.Errorf("without -%s: %v", name, err)
+		}
+	}
+	for _, bad := range []string{"", "0", "1,", "one"} {
+		if _, _, err := configure(append(args("key-versions"), "-key-versions", bad)); err == nil {
+			t.Errorf("-key-versions %q is taken", bad)
 		}
 	}
 }

@@ -17,6 +17,7 @@ type Config struct {
 	Region       string        // AWS_REGION, which Lambda sets
 	Control      string        // LETHE_CONTROL_TABLE, a table's name
 	Subjects     string        // LETHE_SUBJECTS_TABLE, a table's name
+	Restored     bool          // LETHE_RESTORED: true where the tables were put back to a point in time; false
 	Bucket       string        // LETHE_BUCKET, a bucket's name
 	LedgerCopy   string        // LETHE_LEDGER_COPY, a second bucket for the ledger; may be empty
 	Export       string        // LETHE_EXPORT_MACHINE, a state machine's ARN
@@ -42,6 +43,7 @@ func ConfigFromEnv() (Config, error) {
 		Keys:       e.match("LETHE_KEYS", `(/[A-Za-z0-9_.-]+)+`),
 		LedgerCopy: e.optional("LETHE_LEDGER_COPY", bucketName),
 	}
+	c.Restored = e.yes("LETHE_RESTORED")
 	c.KeyVersions = e.versions("LETHE_KEY_VERSIONS")
 	c.CancelWindow = e.duration("LETHE_CANCEL_WINDOW", 24*time.Hour)
 	c.BackupLife = e.days("LETHE_BACKUP_DAYS")
@@ -98,6 +100,14 @@ func (e *environment) versions(name string) []int {
 		list = append(list, n)
 	}
 	return list
+}
+
+func (e *environment) yes(name string) bool {
+	v := os.Getenv(name)
+	if v != "" && v != "true" {
+		e.wrong(name, "is neither empty nor true")
+	}
+	return v == "true"
 }
 
 func (e *environment) duration(name string, unset time.Duration) time.Duration {

@@ -20,6 +20,7 @@ func setEnvironment(t *testing.T, differs map[string]string) {
 		"LETHE_EXPORT_MACHINE":   "arn:aws:states:eu-central-1:123456789012:stateMachine:lethe-export",
 		"LETHE_DELETION_MACHINE": "arn:aws:states:eu-central-1:123456789012:stateMachine:lethe-deletion",
 		"LETHE_KEYS":             "/lethe/lethe/suppression",
+		"LETHE_RESTORED":         "",
 		"LETHE_KEY_VERSIONS":     "", "LETHE_CANCEL_WINDOW": "", "LETHE_LOG": "", "LETHE_LEDGER_COPY": "", "LETHE_BACKUP_DAYS": "",
 	} {
 		t.Setenv(name, value)
@@ -46,11 +47,11 @@ func TestConfigFromEnv(t *testing.T) {
 	}
 	setEnvironment(t, map[string]string{
 		"LETHE_KEY_VERSIONS": "2, 1", "LETHE_CANCEL_WINDOW": "90m", "LETHE_LOG": "warn", "LETHE_LEDGER_COPY": "other-bucket",
-		"LETHE_BACKUP_DAYS": "7",
+		"LETHE_BACKUP_DAYS": "7", "LETHE_RESTORED": "true",
 	})
 	got, err = cloud.ConfigFromEnv()
 	want.KeyVersions, want.CancelWindow, want.Level, want.LedgerCopy = []int{2, 1}, 90*time.Minute, slog.LevelWarn, "other-bucket"
-	want.BackupLife = 7 * 24 * time.Hour
+	want.BackupLife, want.Restored = 7*24*time.Hour, true
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, %v; want %+v", got, err, want)
 	}
@@ -60,7 +61,7 @@ func TestConfigTellsEveryProblemAtOnce(t *testing.T) {
 	wrong := map[string]string{
 		"AWS_REGION": "", "LETHE_CONTROL_TABLE": "", "LETHE_BUCKET": "Not A Bucket", "LETHE_EXPORT_MACHINE": "lethe-export",
 		"LETHE_KEYS": "suppression/", "LETHE_KEY_VERSIONS": "1,1", "LETHE_CANCEL_WINDOW": "-1h", "LETHE_LOG": "loud", "LETHE_LEDGER_COPY": "X",
-		"LETHE_BACKUP_DAYS": "a week",
+		"LETHE_BACKUP_DAYS": "a week", "LETHE_RESTORED": "yes",
 	}
 	setEnvironment(t, wrong)
 	_, err := cloud.ConfigFromEnv()

@@ -45,6 +45,7 @@ type Platform struct {
 	Clock      dsr.Clock
 	Log        *slog.Logger
 
+	tables   restoredRow
 	settings dsr.Settings
 }
 
@@ -52,14 +53,23 @@ type Platform struct {
 // functions in template.yaml.
 const taskLife = 15 * time.Minute
 
-// Open connects to what c names. It unwraps the suppression keys, and makes no
+// Open connects to what c names. It unwraps the suppression keys, asks the control
+// table whether c.Restored tables may be used (kind.NotAllowed if not), and makes no
 // other call. It takes the credentials that Lambda puts into the environment, and
 // AWS_ENDPOINT_URL where it is set.
 func Open(ctx context.Context, c Config) (*Platform, error) {
-	return OpenWith(ctx, connection(c.Region), c)
+	p, err := OpenWith(ctx, connection(c.Region), c)
+	if err == nil && c.Restored {
+		err = p.released(ctx)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
 }
 
-// OpenWith is Open by a connection of the caller's, for programs that a person runs.
+// OpenWith is Open by a connection of the caller's, for programs that a person
+// runs, and whatever tables c names.
 func OpenWith(ctx context.Context, a aws.Config, c Config) (*Platform, error) {
 	keys, err := loadKeys(ctx, kms.NewFromConfig(a), ssm.NewFromConfig(a), c.Keys, c.KeyVersions)
 	if err != nil {
@@ -75,6 +85,7 @@ func OpenWith(ctx context.Context, a aws.Config, c Config) (*Platform, error) {
 		}),
 		Keys:     keys,
 		Clock:    time.Now,
+		tables:   restoredRow{c.Control, c.Subjects},
 		Log:      slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: c.Level})),
 		settings: dsr.Settings{CancelWindow: c.CancelWindow, TaskLife: taskLife, BackupLife: c.BackupLife},
 	}

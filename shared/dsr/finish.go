@@ -25,7 +25,7 @@ func (s *Service) Finish(ctx context.Context, step Step) (Step, error) {
 	}
 	if step.Failure != nil {
 		s.Log.ErrorContext(ctx, "a request failed", "task", r.Task, "attempt", r.Attempt, "error", step.Failure.Error)
-		return step.after(Closed), s.fail(ctx, r, version, failure(step.Failure.Error))
+		return step.after(Closed), s.breakOff(ctx, r, version, failure(step.Failure.Error))
 	}
 	if r.Type == Export {
 		err = s.finishExport(ctx, r, version)

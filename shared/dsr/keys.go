@@ -21,7 +21,8 @@ import (
 //	project#<id>                         outstanding | rate
 //	ledger                               <13-digit ms of the cutoff>-<task or UUID>-<hash>  entries of the ledger that these records know of
 //
-// and in the index, for requests that are open: open / <13-digit ms>#<task>.
+// and in the index, for requests that are open: open / <13-digit ms>#<task>, and for
+// those that are broken: broken / <13-digit ms of the end>#<task>.
 
 const requestPartition = "request#"
 
@@ -81,13 +82,20 @@ func outstandingKey(project string) table.Key {
 
 func rateKey(project string) table.Key { return table.Key{PK: "project#" + project, SK: "rate"} }
 
-const openPartition = "open"
+const (
+	openPartition   = "open"
+	brokenPartition = "broken"
+)
 
-func openIndex(r Request) table.Key {
-	if !r.Status.Open() {
-		return table.Key{}
+// place is where a request stands in the index.
+func place(r Request) table.Key {
+	switch {
+	case r.Status.Open():
+		return table.Key{PK: openPartition, SK: moment(r.Created) + "#" + r.Task}
+	case r.Status == Failure && r.Broken:
+		return table.Key{PK: brokenPartition, SK: moment(r.Finished) + "#" + r.Task}
 	}
-	return table.Key{PK: openPartition, SK: moment(r.Created) + "#" + r.Task}
+	return table.Key{}
 }
 
 // Objects in the bucket; the archive's and its segments' names are in package

@@ -412,40 +412,68 @@ func TestSweepBringsBackWhatWasCutOff(t *testing.T) {
 	}
 }
 
-// The alarm on overdue requests looks in the log for the words and the number of
-// this line, as template.yaml has them.
-func TestSweepWarnsOfOverdueRequests(t *testing.T) {
+// The alarms on overdue and on broken requests look in the log for the words and
+// the number of these lines, as template.yaml has them.
+func TestSweepWarnsOfWhatIsNotAnswered(t *testing.T) {
 	w := newWorld(t)
 	w.people()
 	var lines bytes.Buffer
 	w.log = slog.New(slog.NewJSONHandler(&lines, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	w.build()
-	w.submit(dsr.Deletion, "ann")
-	sweep := func() {
-		t.Helper()
-		if err := w.Sweep(w.ctx); err != nil {
-			t.Fatal(err)
-		}
-	}
-	sweep()
-	if lines.Len() > 0 {
-		t.Errorf("nothing is overdue, and the log says %s", &lines)
-	}
-	w.advance(40 * 24 * time.Hour)
-	w.submit(dsr.Deletion, "bob")
-	sweep()
-	var line struct {
-		Msg           string
-		Overdue, Open int
-	}
-	if err := json.Unmarshal(lines.Bytes(), &line); err != nil || line.Overdue != 1 || line.Open != 2 {
-		t.Fatalf("the log says %s, %v; want 1 of 2 overdue", &lines, err)
+	type line struct {
+		Msg                   string
+		Overdue, Open, Broken int
 	}
 	template, err := os.ReadFile("../../template.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{`FilterPattern: '{ $.msg = "` + line.Msg + `" }'`, `MetricValue: $.overdue }`} {
+	warns := func(want ...line) {
+		t.Helper()
+		lines.Reset()
+		if err := w.Sweep(w.ctx); err != nil {
+			t.Fatal(err)
+		}
+		var got []line
+		for text := range strings.Lines(lines.String()) {
+			var l line
+			if err := json.Unmarshal([]byte(text), &l); err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, l)
+			if !strings.Contains(string(template), `FilterPattern: '{ $.msg = "`+l.Msg+`" }'`) {
+				t.Errorf("template.yaml does not look for %q", l.Msg)
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("got %+v, want %+v", got, want)
+		}
+	}
+	nobody := w.submit(dsr.Export, "nobody")
+	broken := w.submit(dsr.Export, "ann")
+	step := dsr.Step{Task: broken.Task, Attempt: 1, Failure: &dsr.Failed{Error: "Corrupt"}}
+	warns()
+	if _, err := w.Finish(t.Context(), step); err != nil {
+		t.Fatal(err)
+	}
+	w.settle()
+	w.want(nobody, dsr.Failure) // which is an answer
+	warns(line{Msg: "requests are broken", Broken: 1})
+	if _, err := w.Rerun(w.ctx, project, broken.Task, dsr.By{}); err != nil {
+		t.Fatal(err)
+	}
+	warns()
+	step.Attempt = 2
+	if _, err := w.Finish(t.Context(), step); err != nil {
+		t.Fatal(err)
+	}
+	w.submit(dsr.Deletion, "ann")
+	w.advance(29 * 24 * time.Hour) // past the due date of both
+	w.submit(dsr.Deletion, "bob")
+	warns(line{Msg: "requests are overdue", Overdue: 2, Open: 2}, line{Msg: "requests are broken", Broken: 1})
+	w.advance(2 * 24 * time.Hour)
+	warns(line{Msg: "requests are overdue", Overdue: 1, Open: 2})
+	for _, want := range []string{"MetricValue: $.overdue }", "MetricValue: $.broken }"} {
 		if !strings.Contains(string(template), want) {
 			t.Errorf("template.yaml does not have %s", want)
 		}

@@ -92,6 +92,9 @@ type Request struct {
 	Timeline []Change  `json:"timeline"` // every status it has had, oldest first
 	// Reason is why a request ended FAILURE, or why it waits, as a sentence.
 	Reason string `json:"reason,omitempty"`
+	// Broken tells a FAILURE of Lethe's, which is to be run again, from one for which
+	// nothing was found or that was refused, which is an answer.
+	Broken bool `json:"broken,omitempty"`
 	// Hold is why an open request stands in STAGING until somebody confirms it; empty
 	// if it does not. Reason says it in a sentence.
 	Hold Hold      `json:"hold,omitempty"`

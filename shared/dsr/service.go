@@ -77,7 +77,7 @@ func (s *Service) swap(ctx context.Context, r Request, version table.Version, op
 	if err != nil {
 		return kind.E(kind.Internal, "encode the request", err)
 	}
-	put := table.Put(table.Item{Key: requestKey(r.Task), Data: data, Index: openIndex(r)}, table.IfAt(version))
+	put := table.Put(table.Item{Key: requestKey(r.Task), Data: data, Index: place(r)}, table.IfAt(version))
 	return kind.Wrap("change the request", s.Control.Write(ctx, append([]table.Op{put}, ops...)...))
 }
 

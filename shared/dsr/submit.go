@@ -166,7 +166,7 @@ func (s *Service) firstRecords(ctx context.Context, r Request, sub Submission, i
 	if err != nil {
 		return nil, kind.E(kind.Internal, "encode the request", err)
 	}
-	ops := []table.Op{table.Put(table.Item{Key: requestKey(r.Task), Data: data, Index: openIndex(r)}, table.IfAbsent())}
+	ops := []table.Op{table.Put(table.Item{Key: requestKey(r.Task), Data: data, Index: place(r)}, table.IfAbsent())}
 	for page, part := range pages(ids) {
 		item, err := encode(idsKey(r.Task, page), stored(part))
 		if err != nil {

@@ -13,11 +13,17 @@ var zeroTime time.Time
 
 // eachOpen calls f with every open request, of all projects, as it stands now.
 func (s *Service) eachOpen(ctx context.Context, f func(Request) error) error {
-	q := table.Query{PK: openPartition, Index: true}
+	return s.eachIn(ctx, table.Query{PK: openPartition}, f)
+}
+
+// eachIn calls f with every request in a part of the index, of all projects, as it
+// stands now.
+func (s *Service) eachIn(ctx context.Context, q table.Query, f func(Request) error) error {
+	q.Index = true
 	for {
 		page, err := s.Control.Query(ctx, q)
 		if err != nil {
-			return kind.Wrap("list open requests", err)
+			return kind.Wrap("list "+q.PK+" requests", err)
 		}
 		keys := make([]table.Key, len(page.Items))
 		for i, item := range page.Items {
@@ -28,7 +34,7 @@ func (s *Service) eachOpen(ctx context.Context, f func(Request) error) error {
 			return err
 		}
 		for _, r := range found {
-			if !r.Status.Open() {
+			if place(r).PK != q.PK {
 				continue // the index lags behind
 			}
 			if err := f(r); err != nil {
@@ -42,16 +48,28 @@ func (s *Service) eachOpen(ctx context.Context, f func(Request) error) error {
 	}
 }
 
+// toldOf is how long Sweep tells of a broken request.
+const toldOf = 30 * 24 * time.Hour
+
 // Sweep brings every open request back to where its execution should be: it
 // starts what was accepted and not started, starts the next attempt of an
 // execution that ended before its request, and marks FAILURE a request whose
-// execution died without Finish. It warns of requests that are past their due date.
-// It runs every minute; running it at any time, or twice at once, changes nothing else. One request's trouble does not keep it
-// from the others.
+// execution died without Finish. It warns of requests that are past their due date
+// unanswered, and of those that broke in the last 30 days and were not run again.
+// It runs every minute; running it at any time, or twice at once, changes nothing
+// else. One request's trouble does not keep it from the others.
 func (s *Service) Sweep(ctx context.Context) error {
 	var all []error
-	open, overdue := 0, 0
-	err := s.eachOpen(ctx, func(r Request) error {
+	open, overdue, broken := 0, 0, 0
+	// First those that are broken already: what breaks now must not count twice.
+	all = append(all, s.eachIn(ctx, table.Query{PK: brokenPartition, From: moment(s.now().Add(-toldOf))}, func(r Request) error {
+		broken++
+		if s.now().After(r.Due) {
+			overdue++
+		}
+		return nil
+	}))
+	all = append(all, s.eachOpen(ctx, func(r Request) error {
 		open++
 		if s.now().After(r.Due) {
 			overdue++
@@ -60,12 +78,15 @@ func (s *Service) Sweep(ctx context.Context) error {
 			all = append(all, kind.Wrap("sweep "+r.Task, err))
 		}
 		return ctx.Err()
-	})
+	}))
+	// Alarms are made of these lines: template.yaml looks for the words and the number.
 	if overdue > 0 {
-		// An alarm is made of this line: template.yaml looks for the words and the number.
 		s.Log.WarnContext(ctx, "requests are overdue", "overdue", overdue, "open", open)
 	}
-	return errors.Join(append(all, err)...)
+	if broken > 0 {
+		s.Log.WarnContext(ctx, "requests are broken", "broken", broken)
+	}
+	return errors.Join(all...)
 }
 
 func (s *Service) sweep(ctx context.Context, r Request) error {
@@ -96,7 +117,13 @@ func (s *Service) sweep(ctx context.Context, r Request) error {
 		return s.start(ctx, r)
 	}
 	s.Log.ErrorContext(ctx, "an execution died", "task", r.Task, "attempt", r.Attempt, "status", e.Status, "error", e.Error)
-	return s.fail(ctx, r, version, "The work on this request was cut off. Run it again; it goes on from what is done.")
+	return s.breakOff(ctx, r, version, "The work on this request was cut off. Run it again; it goes on from what is done.")
+}
+
+// breakOff closes r as a FAILURE that is to be run again.
+func (s *Service) breakOff(ctx context.Context, r Request, version table.Version, reason string) error {
+	r.Broken = true
+	return s.fail(ctx, r, version, reason)
 }
 
 // fail closes r as FAILURE.

@@ -100,7 +100,7 @@ func WriteSecret(path string, data []byte) error {
 		err = os.Rename(f.Name(), path)
 	}
 	if err == nil {
-		err = syncFolder(dir)
+		err = syncFile(dir)
 	}
 	if err != nil {
 		return unwritable(err)
@@ -108,12 +108,12 @@ func WriteSecret(path string, data []byte) error {
 	return nil
 }
 
-// syncFolder makes the names in a directory durable.
-func syncFolder(dir string) error {
-	d, err := os.Open(dir)
+// syncFile makes a file durable, or the names in a directory.
+func syncFile(path string) error {
+	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}
-	defer d.Close()
-	return d.Sync()
+	defer f.Close()
+	return f.Sync()
 }

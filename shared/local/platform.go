@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -37,8 +38,13 @@ const (
 	keysFolder   = "keys"
 
 	suppressionFile  = "suppression"
+	linkFile         = "link"
 	suppressionTitle = "Under these keys Lethe knows whom it erased. Keep every one, for good, and back them up."
 )
+
+// DemoFile is the file of a data directory in which a program keeps what it has to
+// know of a demo.
+const DemoFile = "demo.json"
 
 // Config says where a platform is and what it uses. LedgerCopy may be empty.
 type Config struct {
@@ -64,6 +70,7 @@ type Platform struct {
 	copy    *Directory // of the ledger, or nil
 	engine  *asl.Engine
 	service *dsr.Service
+	backing sync.Mutex // while a backup is made
 }
 
 // Holds reports whether Open has made something of the directory before.
@@ -119,7 +126,7 @@ func (p *Platform) openKeys() (link []byte, err error) {
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, unwritable(err)
 	}
-	if err := syncFolder(p.config.Data); err != nil {
+	if err := syncFile(p.config.Data); err != nil {
 		return nil, unwritable(err)
 	}
 	suppression := filepath.Join(dir, suppressionFile)
@@ -130,7 +137,7 @@ func (p *Platform) openKeys() (link []byte, err error) {
 	if err != nil {
 		return nil, err
 	}
-	links, err := loadKeys(filepath.Join(dir, "link"), "Under the last of these keys Lethe signs links to files.")
+	links, err := loadKeys(filepath.Join(dir, linkFile), "Under the last of these keys Lethe signs links to files.")
 	if err != nil {
 		return nil, err
 	}

@@ -63,7 +63,7 @@ func (p *Platform) EndInPlace() error {
 	if err := os.Remove(filepath.Join(p.config.Data, unfinishedFile)); err != nil {
 		return unwritable(err)
 	}
-	if err := syncFolder(p.config.Data); err != nil {
+	if err := syncFile(p.config.Data); err != nil {
 		return unwritable(err)
 	}
 	return nil
@@ -109,20 +109,29 @@ type Staged struct {
 	Before blob.Bucket
 
 	data   string
+	draft  *draft
 	before string // the directory that Before is in
 	lock   *Lock  // of it
 	files  *Directory
 }
 
-// Stage puts the backup in a directory together for data. Every file is checked
-// against the backup's list, and suppression keys that only data has are added.
+// Stage puts the backup in a directory together for data, or for what data leads to
+// as a symbolic link. Every file is checked against the backup's list, and
+// suppression keys that only data has are added.
 //
-// Kinds, all with a sentence: NotFound where there is no backup; Corrupt where a
-// file of it is missing or not what was backed up, or where the keys of the two
-// directories differ, as of two deployments; Conflict where a process has data;
-// Invalid for a backup of a newer version.
+// Kinds, with a sentence: NotFound where there is no backup; Corrupt where a file of
+// it is missing or not what was backed up, or where the keys of the two directories
+// differ, as of two deployments; Conflict where a process has data, or restores it;
+// Forbidden where nothing can be made beside data; Invalid for a backup of a newer
+// version, and where data is a mount point; Unavailable where the backup cannot be
+// read. When ctx ends it is Unavailable without one.
 func Stage(ctx context.Context, backup, data string) (_ *Staged, err error) {
-	data = filepath.Clean(data)
+	if data, err = Resolve(data); err != nil {
+		return nil, unwritable(err)
+	}
+	if mounted(data) {
+		return nil, kind.Say(kind.Invalid, "The data directory is a mount point, and a restore cannot put another in its place: name a directory below it with --data, and start the server with that from then on.")
+	}
 	s := &Staged{Dir: data + restoring, data: data}
 	defer func() {
 		if err != nil {
@@ -132,17 +141,14 @@ func Stage(ctx context.Context, backup, data string) (_ *Staged, err error) {
 	if s.Backup, err = readBackup(backup); err != nil {
 		return nil, err
 	}
+	if s.draft, err = newDraft(s.Dir, "restore"); err != nil {
+		return nil, beside(err)
+	}
 	if err := s.openBefore(); err != nil {
 		return nil, err
 	}
-	if err := os.RemoveAll(s.Dir); err != nil {
-		return nil, unwritable(err)
-	}
 	for _, f := range s.Backup.Files {
-		if err := ctx.Err(); err != nil {
-			return nil, kind.E(kind.Unavailable, "restore", err)
-		}
-		if err := s.put(backup, f); err != nil {
+		if err := s.put(ctx, backup, f); err != nil {
 			return nil, err
 		}
 	}
@@ -152,6 +158,16 @@ func Stage(ctx context.Context, backup, data string) (_ *Staged, err error) {
 	return s, s.mergeClock()
 }
 
+// beside says that err, unless it has a sentence, is of the directory that holds
+// the data directory.
+func beside(err error) error {
+	if kind.Sentence(err) != "" {
+		return err
+	}
+	return &kind.Error{Kind: kind.Forbidden, Op: "restore", Err: err,
+		Sentence: "A restore puts the new data directory beside the old one, where this user cannot make one (" + systemSays(err) + "): give it the right to, or choose another place with --data."}
+}
+
 func readBackup(dir string) (Backup, error) {
 	var b Backup
 	text, err := os.ReadFile(filepath.Join(dir, backupFile))
@@ -159,7 +175,7 @@ func readBackup(dir string) (Backup, error) {
 		return b, kind.Say(kind.NotFound, "There is no whole backup in that directory: it has no "+backupFile+".")
 	}
 	if err != nil {
-		return b, kind.E(kind.Unavailable, "read a backup", err)
+		return b, badBackup(err)
 	}
 	if json.Unmarshal(text, &b) != nil || b.Version < 1 {
 		return b, kind.Say(kind.Corrupt, "The file "+backupFile+" of the backup is damaged: use another backup.")
@@ -173,6 +189,12 @@ func readBackup(dir string) (Backup, error) {
 		}
 	}
 	return b, nil
+}
+
+// badBackup says that err is of the backup.
+func badBackup(err error) error {
+	return &kind.Error{Kind: kind.Unavailable, Op: "read a backup", Err: err,
+		Sentence: "The backup cannot be read (" + systemSays(err) + "): look after its disk, let this user read all of it, or use another."}
 }
 
 // openBefore finds the directory that is replaced. A restore that was cut off
@@ -216,7 +238,7 @@ func globbed(path string) string {
 }
 
 // put copies one file of the backup to its place, and checks it on the way.
-func (s *Staged) put(backup string, f BackupFile) error {
+func (s *Staged) put(ctx context.Context, backup string, f BackupFile) error {
 	name := filepath.FromSlash(f.Path)
 	damaged := kind.Say(kind.Corrupt, "The file "+f.Path+" of the backup is missing or not what was backed up: use another backup.")
 	in, err := os.Open(filepath.Join(backup, name))
@@ -224,24 +246,25 @@ func (s *Staged) put(backup string, f BackupFile) error {
 		return damaged
 	}
 	if err != nil {
-		return kind.E(kind.Unavailable, "read a backup", err)
+		return badBackup(err)
 	}
 	defer in.Close()
 	if name == recordsFile {
 		name = databaseFile
 	}
-	path := filepath.Join(s.Dir, name)
-	size, sum, err := store(path, in)
+	src := &fileSource{ctx: ctx, r: in}
+	size, sum, err := store(filepath.Join(s.Dir, name), src, f.Changed) // files live from then on
+	if ctx.Err() != nil {
+		return kind.E(kind.Unavailable, "restore", ctx.Err())
+	}
+	if src.err != nil {
+		return badBackup(src.err)
+	}
 	if err != nil {
 		return unwritable(err)
 	}
 	if size != f.Size || sum != f.SHA256 {
 		return damaged
-	}
-	if !f.Changed.IsZero() { // files live from then on
-		if err := os.Chtimes(path, time.Time{}, f.Changed); err != nil {
-			return unwritable(err)
-		}
 	}
 	return nil
 }
@@ -276,11 +299,20 @@ func (s *Staged) mergeKeys() error {
 		case !ok:
 			ring = append(ring, k)
 		case !bytes.Equal(h.Secret, k.Secret):
-			return kind.Say(kind.Corrupt, "The backup is of another deployment than the data directory: their suppression keys differ. Name another directory with --data, or another backup.")
+			return s.anotherDeployment()
 		}
 	}
 	slices.SortFunc(ring, func(a, b kind.Key) int { return a.Version - b.Version })
 	return WriteSecret(path, formatKeys(ring, suppressionTitle))
+}
+
+// anotherDeployment says what to do where the suppression keys of the backup differ
+// from those of the directory that it would replace.
+func (s *Staged) anotherDeployment() error {
+	if s.before != s.data {
+		return kind.Say(kind.Corrupt, "The backup is of another deployment than the directory that the last restore replaced, which has "+replacedName+" in its name: their suppression keys differ. Use a backup of that deployment, move that directory elsewhere, or name another one that does not exist yet with --data.")
+	}
+	return kind.Say(kind.Corrupt, "The backup is of another deployment than the data directory: their suppression keys differ. Use another backup, or name a directory that does not exist yet with --data. If an earlier restore put the wrong backup there, the directory of before has "+replacedName+" in its name: put that back first.")
 }
 
 // mergeClock lets the restored directory go on from the later of the two times: no
@@ -349,19 +381,33 @@ func (s *Staged) Records(f func(control table.Table) error) (bool, error) {
 }
 
 // Replace puts the new directory into the place of the old one, and returns the
-// name that the old one has then, if there was one. It is durable.
+// name that the old one has then, if there was one. It is durable. After an error
+// the old one is in its place, as far as it could be put back. Where something was
+// made in the place of a directory that was missing, it returns kind.Conflict with a
+// sentence.
 func (s *Staged) Replace(now time.Time) (old string, err error) {
+	if err := s.draft.sync(); err != nil {
+		return "", unwritable(err)
+	}
+	old = s.before
 	if s.before == s.data {
 		old = s.data + replacedName + now.UTC().Format("20060102T150405.000000Z")
 		if err := os.Rename(s.data, old); err != nil {
-			return "", unwritable(err)
+			return "", beside(err)
 		}
-		s.before = old
 	}
-	if err := settle(s.Dir, s.data); err != nil {
-		return s.before, unwritable(err)
+	err = s.draft.publish(s.data)
+	if err != nil && s.before == s.data {
+		err = errors.Join(err, os.Rename(old, s.data))
 	}
-	return s.before, nil
+	if errors.Is(err, fs.ErrExist) && s.before != s.data {
+		return "", kind.Say(kind.Conflict, "Something was made in the place of the data directory while the restore was at work: move it away, and run the restore again.")
+	}
+	if err != nil {
+		return "", beside(err)
+	}
+	s.before = old
+	return old, nil
 }
 
 // Close lets go of both directories, and removes the new one unless it has
@@ -374,5 +420,8 @@ func (s *Staged) Close() error {
 	if s.lock != nil {
 		all = append(all, s.lock.Unlock())
 	}
-	return errors.Join(append(all, os.RemoveAll(s.Dir))...)
+	if s.draft != nil {
+		all = append(all, s.draft.discard())
+	}
+	return errors.Join(all...)
 }

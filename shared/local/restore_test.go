@@ -2,6 +2,7 @@ package local_test
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -187,7 +188,7 @@ func TestStageRefuses(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(data, "keys", "suppression"), key, 0o600); err != nil {
 				t.Fatal(err)
 			}
-		}, kind.Corrupt, "another deployment"},
+		}, kind.Corrupt, "another deployment than the data directory: their suppression keys differ. Use another backup, or name a directory that does not exist yet with --data. If an earlier restore put the wrong backup there, the directory of before has .replaced-"},
 		"a directory in use": {func(t *testing.T, _, data string) {
 			p := open(t, local.Config{Data: data, Clock: time.Now, Log: config(t).Log})
 			t.Cleanup(func() { p.Close() })
@@ -252,5 +253,188 @@ func TestHoldsLedgerWhateverWasCutOff(t *testing.T) {
 		if !local.HoldsLedger(c.LedgerCopy) {
 			t.Errorf("without %q it is no ledger", missing)
 		}
+	}
+}
+
+// After the right directory was moved out of the way by a restore that was cut off,
+// the backup of another deployment says what is in its way.
+func TestStageAfterACutOffOfAnother(t *testing.T) {
+	c, _ := backedUp(t)
+	_, other := backedUp(t)
+	if err := os.Rename(c.Data, c.Data+".replaced-20260101T000000Z"); err != nil {
+		t.Fatal(err)
+	}
+	_, err := local.Stage(t.Context(), other, c.Data)
+	if says := kind.Sentence(err); kind.Of(err) != kind.Corrupt || !strings.Contains(says, ".replaced-") || !strings.Contains(says, "move that directory elsewhere") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// Of two restores of one directory, there or not, the second is refused and leaves
+// the first alone.
+func TestStageTwice(t *testing.T) {
+	for _, missing := range []bool{true, false} {
+		c, backup := backedUp(t)
+		if missing {
+			c.Data = filepath.Join(t.TempDir(), "missing")
+		}
+		first, err := local.Stage(t.Context(), backup, c.Data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := local.Stage(t.Context(), backup, c.Data); kind.Of(err) != kind.Conflict || !strings.Contains(kind.Sentence(err), "is at a restore in the same place") {
+			t.Errorf("a second one: got %v, want %v", err, kind.Conflict)
+		}
+		if _, err := local.Stage(t.Context(), filepath.Join(backup, "none"), c.Data); kind.Of(err) != kind.NotFound {
+			t.Errorf("a second one of no backup: got %v, want %v", err, kind.NotFound)
+		}
+		if _, err := first.Replace(time.Now()); err != nil {
+			t.Errorf("the first one: %v", err)
+		}
+		if err := first.Close(); err != nil {
+			t.Error(err)
+		}
+		p := open(t, c)
+		if _, err := p.Subjects.Get(t.Context(), table.Key{PK: "p", SK: "s"}); err != nil {
+			t.Errorf("a record of the backup: %v", err)
+		}
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+		if left, err := filepath.Glob(c.Data + ".restoring*"); err != nil || len(left) > 0 {
+			t.Errorf("left over: %v, %v", left, err)
+		}
+		if _, err := os.Stat(filepath.Join(c.Data, "making")); err == nil {
+			t.Error("a lock is left in the data directory")
+		}
+	}
+}
+
+// A data directory behind a symbolic link is replaced where it is, and the link
+// stays, also by a restore that goes on after one that was cut off.
+func TestStageFollowsALink(t *testing.T) {
+	for _, cutOff := range []bool{false, true} {
+		c, backup := backedUp(t)
+		link := filepath.Join(t.TempDir(), "link")
+		if err := os.Symlink(c.Data, link); err != nil {
+			t.Fatal(err)
+		}
+		if cutOff {
+			if err := os.Rename(c.Data, c.Data+".replaced-20260101T000000Z"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s, err := local.Stage(t.Context(), backup, link)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.Before == nil {
+			t.Error("the ledger of the directory that is replaced was not found")
+		}
+		old, err := s.Replace(time.Now())
+		if err != nil || filepath.Dir(old) != filepath.Dir(c.Data) {
+			t.Errorf("the directory of before is %s, %v", old, err)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		if to, err := os.Readlink(link); err != nil || to != c.Data {
+			t.Errorf("the link leads to %q, %v", to, err)
+		}
+		c.Data = link
+		if err := open(t, c).Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// What cannot be replaced at the end is refused at the beginning.
+func TestStageRefusesAMountPoint(t *testing.T) {
+	_, backup := backedUp(t)
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink("/dev", link); err != nil {
+		t.Fatal(err)
+	}
+	for _, data := range []string{"/dev", link} {
+		if _, err := local.Stage(t.Context(), backup, data); kind.Of(err) != kind.Invalid || !strings.Contains(kind.Sentence(err), "is a mount point") {
+			t.Errorf("got %v, want %v", err, kind.Invalid)
+		}
+		if _, err := os.Stat("/dev.restoring"); err == nil {
+			t.Error("something was made beside it")
+		}
+	}
+}
+
+// A new directory that cannot be made durable replaces nothing, and where something
+// was made in the place of a missing one, that stays.
+func TestReplaceLeavesTheOldOne(t *testing.T) {
+	c, backup := backedUp(t)
+	s, err := local.Stage(t.Context(), backup, c.Data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, err := os.OpenRoot(s.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// No system takes a path of that length, so it cannot be synced.
+	if err := errors.Join(root.MkdirAll(strings.Repeat("deep/", 2000), 0o700), root.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Replace(time.Now()); err == nil || kind.Sentence(err) == "" {
+		t.Errorf("got %v, want an error with a sentence", err)
+	}
+	if moved, err := filepath.Glob(c.Data + ".replaced-*"); err != nil || len(moved) > 0 || !local.Holds(c.Data) {
+		t.Error("the old directory is not in its place")
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+
+	c.Data = filepath.Join(t.TempDir(), "missing")
+	if s, err = local.Stage(t.Context(), backup, c.Data); err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := open(t, c).Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Replace(time.Now()); kind.Of(err) != kind.Conflict {
+		t.Errorf("got %v, want %v", err, kind.Conflict)
+	}
+	if err := open(t, c).Close(); err != nil {
+		t.Errorf("what was made meanwhile: %v", err)
+	}
+}
+
+func TestResolve(t *testing.T) {
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(dir, "real"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, to := range map[string]string{"link": "real", "nowhere": filepath.Join(dir, "real", "new"), "chain": "nowhere", "loop": "loop"} {
+		if err := os.Symlink(to, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for path, want := range map[string]string{
+		"real":         "real",
+		"link":         "real",
+		"link/x/y":     "real/x/y",
+		"nowhere":      "real/new",
+		"chain/x":      "real/new/x",
+		"new":          "new",
+		"link/../real": "real",
+	} {
+		got, err := local.Resolve(filepath.Join(dir, path))
+		if err != nil || got != filepath.Join(dir, want) {
+			t.Errorf("%s: got %s, %v, want %s", path, got, err, want)
+		}
+	}
+	if got, err := local.Resolve(filepath.Join(dir, "loop")); err == nil {
+		t.Errorf("a link to itself: got %s", got)
 	}
 }

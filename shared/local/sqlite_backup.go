@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/url"
 	"os"
+	"syscall"
 
 	"github.com/ncruces/go-sqlite3"
 
@@ -19,30 +20,39 @@ const backupPages = 1024
 // meanwhile: pages are copied a few at a time by the writer's own connection,
 // which brings those up to date that change after they were copied. The copy is
 // durable when Copy returns nil; after an error there is none.
+//
+// What the path failed with is kind.Forbidden, what the file failed with is
+// kind.Unavailable or kind.Corrupt, all with a sentence; Close and the end of ctx
+// are kind.Unavailable.
 func (db *DB) Copy(ctx context.Context, path string) (err error) {
 	const op = "copy the database"
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return unwritable(err)
+		return badPlace(err)
 	}
 	defer func() {
-		err = errors.Join(err, f.Sync(), f.Close())
+		if err == nil {
+			err = badPlace(f.Sync())
+		}
+		err = errors.Join(err, badPlace(f.Close()))
 		if err != nil {
-			err = errors.Join(sqliteError(op, err), os.Remove(path))
+			err = errors.Join(err, os.Remove(path))
 		}
 	}()
 	var b *sqlite3.Backup
-	aside := func(do func(*writer) error) error {
-		return db.submit(ctx, op, db.asides, &task{do: func(w *writer) (error, error) { return do(w), nil }})
+	aside := func(ctx context.Context, do func(*writer) error) error {
+		return db.submit(ctx, op, db.asides, &task{do: func(w *writer) (error, error) { return copyError(do(w)), nil }})
 	}
 	// Through the same files, so that free space is wiped in the copy too.
 	target := url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: "vfs=" + filesName}
-	err = aside(func(w *writer) (err error) {
-		b, err = w.conn.BackupInit("main", target.String())
+	err = aside(ctx, func(w *writer) (err error) {
+		if b, err = w.conn.BackupInit("main", target.String()); err == nil {
+			w.copies[b] = true
+		}
 		return err
 	})
 	for done := false; err == nil && !done; {
-		err = aside(func(*writer) (err error) {
+		err = aside(ctx, func(*writer) (err error) {
 			done, err = b.Step(backupPages)
 			return err
 		})
@@ -51,9 +61,26 @@ func (db *DB) Copy(ctx context.Context, path string) (err error) {
 		return err
 	}
 	// Whatever became of ctx, the writer has to let go of it.
-	closing := db.submit(context.WithoutCancel(ctx), op, db.asides, &task{do: func(*writer) (error, error) { return b.Close(), nil }})
+	closing := aside(context.WithoutCancel(ctx), func(w *writer) error {
+		delete(w.copies, b)
+		return b.Close()
+	})
 	if kind.Of(closing) == kind.Unavailable && db.closed.Load() {
-		closing = nil // it went with the connection
+		closing = nil // the writer has let go of it when it ended
 	}
 	return errors.Join(err, closing)
+}
+
+// copyError tells what the target of a copy failed with from what the database did.
+func copyError(err error) error {
+	if errors.Is(err, sqlite3.FULL) {
+		return badPlace(syscall.ENOSPC) // of which the driver keeps no more
+	}
+	for _, code := range []error{sqlite3.CANTOPEN, sqlite3.READONLY, sqlite3.PERM, sqlite3.IOERR_WRITE,
+		sqlite3.IOERR_FSYNC, sqlite3.IOERR_DIR_FSYNC, sqlite3.IOERR_TRUNCATE, sqlite3.IOERR_CLOSE} {
+		if errors.Is(err, code) {
+			return badPlace(err)
+		}
+	}
+	return unreadable(sqliteError("read the database", err))
 }

@@ -8,6 +8,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -135,5 +138,95 @@ func TestCopyThatCannotBe(t *testing.T) {
 	// The writer is free again.
 	if err := db.Copy(t.Context(), path); err != nil {
 		t.Errorf("another copy afterwards: %v", err)
+	}
+}
+
+// bigDB makes a file of several steps of a copy, and opens it with nothing of it in
+// memory.
+func bigDB(t *testing.T, path string) *DB {
+	t.Helper()
+	db := openTestDB(t, path, time.Now)
+	var ops []table.Op
+	for n := range 60 {
+		ops = append(ops, table.Put(table.Item{Key: table.Key{PK: "p", SK: fmt.Sprint(n)}, Data: make([]byte, 300_000)}, table.Cond{}))
+	}
+	if err := db.Table("subjects").WriteMany(t.Context(), ops); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return openTestDB(t, path, time.Now)
+}
+
+// A full or broken disk under the copy is not taken for one under the database, nor
+// the other way round.
+func TestCopyTellsWhichDiskFails(t *testing.T) {
+	for name, c := range map[string]struct {
+		file  string
+		write bool
+		fails error
+		want  kind.Kind
+		says  string
+	}{
+		"the target is full":           {"copy.db", true, &os.PathError{Op: "write", Path: "copy.db", Err: syscall.ENOSPC}, kind.Forbidden, "The place for the backup cannot be written (no space left on device)"},
+		"the target cannot be written": {"copy.db", true, syscall.EIO, kind.Forbidden, "The place for the backup cannot be written (disk I/O error)"},
+		"the database cannot be read":  {"lethe.db", false, syscall.EIO, kind.Unavailable, "Something in the data directory cannot be read (disk I/O error)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDisk(t)
+			db := bigDB(t, filepath.Join(d.dir, "lethe.db"))
+			var on atomic.Bool
+			on.Store(true)
+			d.fail = func(path string, write bool) error {
+				if on.Load() && filepath.Base(path) == c.file && write == c.write {
+					return c.fails
+				}
+				return nil
+			}
+			path := filepath.Join(d.dir, "copy.db")
+			err := db.Copy(t.Context(), path)
+			if kind.Of(err) != c.want || !strings.HasPrefix(kind.Sentence(err), c.says) {
+				t.Errorf("got %v, want %v saying %q", err, c.want, c.says)
+			}
+			if _, err := os.Stat(path); err == nil {
+				t.Error("a copy in part is left")
+			}
+			on.Store(false)
+			if err := db.Copy(t.Context(), path); err != nil {
+				t.Errorf("once the disk is well again: %v", err)
+			}
+		})
+	}
+}
+
+// A database that is closed while it is copied is closed well, and the copy is none.
+func TestCloseWhileCopying(t *testing.T) {
+	d := newDisk(t)
+	db := bigDB(t, filepath.Join(d.dir, "lethe.db"))
+	closed := make(chan error, 1)
+	var once sync.Once
+	d.fail = func(path string, write bool) error {
+		if write && filepath.Base(path) == "copy.db" {
+			once.Do(func() {
+				go func() { closed <- db.Close() }()
+				<-db.stop // no later step of the copy is let in
+			})
+		}
+		return nil
+	}
+	path := filepath.Join(d.dir, "copy.db")
+	if err := db.Copy(t.Context(), path); kind.Of(err) != kind.Unavailable {
+		t.Errorf("copy: got %v, want %v", err, kind.Unavailable)
+	}
+	if err := <-closed; err != nil {
+		t.Errorf("close: %v", err)
+	}
+	if _, err := os.Stat(path); err == nil {
+		t.Error("a copy in part is left")
+	}
+	again := openTestDB(t, filepath.Join(d.dir, "lethe.db"), time.Now)
+	if _, err := again.Table("subjects").Get(t.Context(), table.Key{PK: "p", SK: "59"}); err != nil {
+		t.Errorf("what the database held: %v", err)
 	}
 }

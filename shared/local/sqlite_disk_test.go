@@ -16,6 +16,8 @@ import (
 type disk struct {
 	vfs.VFS
 	dir string
+	// fail is asked before a file is read or written; nil lets all be.
+	fail func(path string, write bool) error
 
 	mu    sync.Mutex
 	files map[string]*diskFile // by path
@@ -118,7 +120,21 @@ type watchedFile struct {
 	path string
 }
 
+func (f *watchedFile) ReadAt(p []byte, off int64) (int, error) {
+	if f.disk.fail != nil {
+		if err := f.disk.fail(f.path, false); err != nil {
+			return 0, err
+		}
+	}
+	return f.File.ReadAt(p, off)
+}
+
 func (f *watchedFile) WriteAt(p []byte, off int64) (int, error) {
+	if f.disk.fail != nil {
+		if err := f.disk.fail(f.path, true); err != nil {
+			return 0, err
+		}
+	}
 	f.disk.mu.Lock()
 	defer f.disk.mu.Unlock()
 	file := f.disk.files[f.path]

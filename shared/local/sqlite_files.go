@@ -2,7 +2,9 @@ package local
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"syscall"
 
 	"github.com/ncruces/go-sqlite3"
 	"github.com/ncruces/go-sqlite3/util/vfsutil"
@@ -58,12 +60,16 @@ type pageFile struct {
 // WriteAt writes one page, its free space as zeros.
 func (f *pageFile) WriteAt(p []byte, off int64) (int, error) {
 	gap := freeSpace(p, off == 0)
-	if gap.from == gap.to {
-		return f.File.WriteAt(p, off)
+	if gap.from != gap.to {
+		f.clean = append(f.clean[:0], p...) // p is SQLite's own copy
+		clear(f.clean[gap.from:gap.to])
+		p = f.clean
 	}
-	f.clean = append(f.clean[:0], p...) // p is SQLite's own copy
-	clear(f.clean[gap.from:gap.to])
-	return f.File.WriteAt(f.clean, off)
+	n, err := f.File.WriteAt(p, off)
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		err = sqlite3.FULL // as SQLite knows it; of any other error it keeps little
+	}
+	return n, err
 }
 
 // SharedMemory implements vfs.FileSharedMemory.

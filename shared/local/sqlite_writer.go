@@ -69,8 +69,9 @@ type writer struct {
 	begin  *sqlite3.Stmt
 	commit *sqlite3.Stmt
 	tables map[string]*writing
-	page   int // bytes of a page of the file
-	log    int // bytes of pages in the write-ahead log, after the last commit
+	page   int                      // bytes of a page of the file
+	log    int                      // bytes of pages in the write-ahead log, after the last commit
+	copies map[*sqlite3.Backup]bool // that are being made
 }
 
 func openWriter(db *DB) (*writer, error) {
@@ -78,7 +79,7 @@ func openWriter(db *DB) (*writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &writer{db: db, conn: conn, tables: make(map[string]*writing)}
+	w := &writer{db: db, conn: conn, tables: make(map[string]*writing), copies: make(map[*sqlite3.Backup]bool)}
 	if err := w.prepare(); err != nil {
 		return nil, errors.Join(err, disconnect(conn))
 	}
@@ -131,6 +132,9 @@ func (w *writer) run() {
 				aside.answer <- err
 			}
 		case <-w.db.stop:
+			for b := range w.copies {
+				_ = b.Close() // one that is not whole is removed by Copy
+			}
 			return // what waits is answered by submit
 		}
 	}
