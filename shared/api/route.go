@@ -42,6 +42,7 @@ const (
 	retrievals = "/api/app/data-retrievals/v3.0"
 	deletions  = "/api/app/data-deletions/v3.0"
 	requests   = "/api/app/requests"
+	optOuts    = "/api/app/opt-outs"
 )
 
 func (e *edge) table() []route {
@@ -66,6 +67,10 @@ func (e *edge) table() []route {
 			route{method: http.MethodPost, pattern: requests + "/{task_id}/cancel", serve: e.change(e.Service.Cancel)},
 			route{method: http.MethodPost, pattern: requests + "/{task_id}/confirm", serve: e.change(e.Service.Confirm)},
 			route{method: http.MethodPost, pattern: requests + "/{task_id}/extension", serve: e.extend},
+			route{method: http.MethodGet, pattern: optOuts, serve: e.optOuts},
+			route{method: http.MethodPost, pattern: optOuts, serve: e.changeOptOuts(e.Service.OptOut)},
+			route{method: http.MethodDelete, pattern: optOuts, serve: e.changeOptOuts(e.Service.OptIn)},
+			route{method: http.MethodPost, pattern: optOuts + "/test", serve: e.testOptOuts},
 		)
 	}
 	if e.Ingestion != nil {

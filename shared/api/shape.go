@@ -58,6 +58,7 @@ type detail struct {
 	listed
 	ExtensionReason string    `json:"extension_reason,omitempty"`
 	CancelUntil     string    `json:"cancel_until,omitempty"` // of a deletion
+	Block           bool      `json:"block,omitempty"`        // of a deletion that also opts out
 	Snapshot        string    `json:"snapshot,omitempty"`     // of an export
 	Window          *window   `json:"window,omitempty"`       // of an export's events
 	Cutoff          string    `json:"cutoff,omitempty"`       // of a deletion that has begun
@@ -123,7 +124,7 @@ type change struct {
 
 func detailOf(d dsr.Detail) detail {
 	out := detail{
-		listed: listedOf(d.Request), ExtensionReason: d.Extension, CancelUntil: date(d.Window),
+		listed: listedOf(d.Request), ExtensionReason: d.Extension, CancelUntil: date(d.Window), Block: d.Block,
 		Withdrawn: d.Withdrawn, WithdrawnBy: d.WithdrawnBy, ArchiveBytes: d.ArchiveSize, ArchiveManifest: d.Manifest,
 		Findings: make([]finding, len(d.Findings)),
 	}

@@ -81,12 +81,14 @@ type Request struct {
 	Disclosure  Disclosure `json:"disclosure"`
 	Status      Status     `json:"status"`
 	// Requester is the mail address of who asked.
-	Requester        string    `json:"requester"`
-	SubjectRequestID string    `json:"subject_request_id,omitempty"`
-	Count            int       `json:"count"` // submitted ids
-	Created          time.Time `json:"created"`
-	Due              time.Time `json:"due"`
-	Extension        string    `json:"extension,omitempty"` // the reason given for the one extension
+	Requester        string `json:"requester"`
+	SubjectRequestID string `json:"subject_request_id,omitempty"`
+	Count            int    `json:"count"` // submitted ids
+	// Block means that a deletion also opts everyone it concerns out.
+	Block     bool      `json:"block,omitempty"`
+	Created   time.Time `json:"created"`
+	Due       time.Time `json:"due"`
+	Extension string    `json:"extension,omitempty"` // the reason given for the one extension
 
 	Attempt int `json:"attempt"` // of the execution that may work on it, from 1
 	// Window is when a deletion may begin; until then it can be cancelled.
