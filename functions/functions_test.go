@@ -84,6 +84,7 @@ const (
 	retrievals = "/api/app/data-retrievals/v3.0/"
 	deletions  = "/api/app/data-deletions/v3.0/"
 	requests   = "/api/app/requests/"
+	optOuts    = "/api/app/opt-outs"
 )
 
 // TestRequestsRunThroughTheFunctions is one test, because a deployment takes a
@@ -94,6 +95,7 @@ func TestRequestsRunThroughTheFunctions(t *testing.T) {
 	d.exportAndErase(t, d.speakHTTP(t))
 	d.disclosures(t)
 	d.cancel(t)
+	d.optOut(t)
 	d.largest(t)
 	d.recover(t)
 	d.putBack(t)
@@ -200,6 +202,28 @@ func (d *deployment) cancel(t *testing.T) {
 		t.Errorf("cancel: %d %s", out.status, out.body)
 	}
 	d.wait(t, deletions, task, "REVOKED")
+}
+
+// optOut keeps emil out, by a call, by a link and by a deletion, and lets him in again.
+func (d *deployment) optOut(t *testing.T) {
+	t.Helper()
+	call := func(method, path, body, want string) {
+		t.Helper()
+		if out := d.api(t, method, path, body); out.status != http.StatusOK || !strings.Contains(out.body, want) {
+			t.Errorf("%s %s: %d %s, want %s", method, path, out.status, out.body, want)
+		}
+	}
+	call(http.MethodPost, optOuts, `{"distinct_ids":["emil","bruno"]}`, `{"distinct_id_count":2,"changed":2,"under_way_seconds":60}`)
+	link := fmt.Sprintf(`[{"event":"$identify","properties":{"$identified_id":"emil","$anon_id":"emil-before","time":%d,"$insert_id":"e1"}}]`, time.Now().Unix())
+	if out := d.call(t, http.MethodPost, "/import?strict=1", link, headers("Authorization", basic(d.APISecret, ""))); out.status != http.StatusOK {
+		t.Errorf("a link to somebody who is opted out: %d %s", out.status, out.body)
+	}
+	call(http.MethodPost, optOuts+"/test", `{"distinct_ids":["emil-before"]}`, `"opted_out":true`)
+	call(http.MethodDelete, optOuts, `{"distinct_ids":["bruno"]}`, `"changed":1`)
+	d.wait(t, deletions, d.submit(t, deletions, `{"distinct_ids":["emil"],"block":true}`), "FAILURE") // there is nothing of his
+	call(http.MethodGet, optOuts, "", `"origin":"deletion"`)
+	call(http.MethodDelete, optOuts, `{"distinct_ids":["emil"]}`, `"changed":2`)
+	call(http.MethodGet, optOuts, "", `"total":0`)
 }
 
 // recover lets Sweep find an execution that died, and one that never started.

@@ -38,6 +38,7 @@ type restored struct {
 	} `json:"requests_lost"`
 	Unknown  int `json:"archives_removed"`
 	Erasures int `json:"erasures"`
+	OptOuts  int `json:"opt_outs"`
 	Erased   struct{ Events, Profiles, Subjects int }
 	Archives int    `json:"archives_taken_back"`
 	Held     int    `json:"requests_held"`
@@ -82,6 +83,10 @@ func TestBackupAndRestore(t *testing.T) {
 	p = startDemo(t, data, "--cancel-window", "0", "--ledger-copy", copied, "--backup-days", "30")
 	erased := p.submit(t, deletions, "forgotten")
 	p.await(t, deletions, erased, "SUCCESS")
+	const optOuts = "/api/app/opt-outs"
+	if a := p.do(t, http.MethodPost, optOuts+"?token="+p.Token, `{"distinct_ids":["out"]}`, "Authorization", "Bearer "+p.GDPR); a.status != http.StatusOK {
+		t.Fatalf("opt out: %d %s", a.status, a.body)
+	}
 	certificate := p.do(t, http.MethodGet, "/api/app/requests/"+erased+"/certificate?token="+p.Token, "", "Authorization", "Bearer "+p.GDPR)
 	var c struct {
 		Completed time.Time  `json:"completed"`
@@ -94,7 +99,7 @@ func TestBackupAndRestore(t *testing.T) {
 	p.kill(t)
 
 	got := restore(t, backup, "--data", data)
-	if got.Erasures != 1 || got.Erased.Subjects != 1 || got.Erased.Events != 1 || got.Archives != 1 || got.Held != 1 || got.Ended != 1 || len(got.Gaps) > 0 || got.Lost == nil || len(got.Lost) > 0 {
+	if got.Erasures != 1 || got.Erased.Subjects != 1 || got.Erased.Events != 1 || got.OptOuts != 1 || got.Archives != 1 || got.Held != 1 || got.Ended != 1 || len(got.Gaps) > 0 || got.Lost == nil || len(got.Lost) > 0 {
 		t.Errorf("restore tells %+v", got)
 	}
 	if found := holding(t, data, "mark-of-the-forgotten", "mark-of-after"); len(found) > 0 {

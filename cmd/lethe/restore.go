@@ -29,6 +29,7 @@ type restoration struct {
 	Gaps     []local.Gap `json:"erasures_unknown"` // when nobody knows who was erased
 	Erasures int         `json:"erasures"`
 	Erased   dsr.Tally   `json:"erased_again"`
+	OptOuts  int         `json:"opt_outs"` // that the ledger knows to stand
 	Archives int         `json:"archives_taken_back"`
 	Unknown  int         `json:"archives_removed"` // of requests that are not known
 	Held     int         `json:"requests_held"`
@@ -168,7 +169,7 @@ func (r *restoration) catchUp(ctx context.Context, dir string, staged *local.Sta
 	if err != nil {
 		return err
 	}
-	r.Erasures, r.Erased, r.Archives, r.Unknown, r.Held = done.Erasures, done.Erased, done.Archives, done.Unknown, done.Held
+	r.Erasures, r.Erased, r.OptOuts, r.Archives, r.Unknown, r.Held = done.Erasures, done.Erased, done.OptOuts, done.Archives, done.Unknown, done.Held
 	if staged != nil {
 		if err := r.compare(ctx, staged, service); err != nil {
 			return err
@@ -247,6 +248,7 @@ func (r *restoration) tell(out io.Writer) error {
 		line("                                Delete again whoever was deleted then, and remove the file erasures-unknown.")
 	}
 	line("  came back and erased again    %d people: %d events, %d profiles, %d links", r.Erased.Subjects, r.Erased.Events, r.Erased.Profiles, r.Erased.Edges)
+	line("  opted out by the ledger       %d identifiers", r.OptOuts)
 	line("  export files taken back       %d", r.Archives)
 	line("  unknown files removed         %d of exports that ended after the backup; ask for them again", r.Unknown)
 	line("  open requests held            %d; each goes on after POST /api/app/requests/<task>/confirm", r.Held)

@@ -92,7 +92,7 @@ func (s settings) serve(c *cobra.Command) error {
 func (s settings) run(ctx context.Context, c *cobra.Command, p *local.Platform, l net.Listener, log *slog.Logger) error {
 	defer l.Close()
 	accounts := account.New(p.Control, p.Clock)
-	store := events.New(p.Subjects, p.Keys, p.Clock, events.Log(log))
+	store := events.New(p.Subjects, p.Keys, p.Clock, events.Log(log), events.By(accounts.Rules))
 	service, err := p.Service(accounts, dsr.Settings{CancelWindow: s.period(), BackupLife: time.Duration(s.backupDays) * 24 * time.Hour}, store)
 	if err != nil {
 		return failing(err)
@@ -110,7 +110,7 @@ func (s settings) run(ctx context.Context, c *cobra.Command, p *local.Platform, 
 	worked := make(chan error, 1)
 	go func() { worked <- p.Run(work) }()
 	h := api.New(api.Parts{
-		Accounts: accounts, Service: service, Ingestion: api.NewIngestion(accounts, store, p.Clock, log),
+		Accounts: accounts, Service: service, Ingestion: api.NewIngestion(accounts, store, service, p.Clock, log),
 		Clock: p.Clock, Log: log, Hosts: hosts(l),
 	})
 	serving, cut := context.WithCancel(ctx)

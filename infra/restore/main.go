@@ -1,7 +1,7 @@
 // Command restore brings tables that were put back to a point in time up to what
-// the ledger of erasures knows, before any function uses them: it holds every open
-// request until it is confirmed, erases everyone again who was erased since, takes
-// back archives that hold them, removes archives of requests that the tables do not
+// the ledger knows, before any function uses them: it holds every open
+// request until it is confirmed, erases everyone again who was erased since, keeps
+// those out who are opted out, takes back archives that hold them, removes archives of requests that the tables do not
 // know, lists requests that were sent in since, ends every GDPR token and prints a
 // new one of the owner. Last it lets functions use the tables. What it needs stands
 // in the outputs of the stack; docs/operations.md has the whole way. Running it again
@@ -97,6 +97,7 @@ func versions(text string) ([]int, error) {
 type report struct {
 	Erasures int       `json:"erasures"`
 	Erased   dsr.Tally `json:"erased_again"`
+	OptOuts  int       `json:"opt_outs"`
 	Archives int       `json:"archives_taken_back"`
 	Unknown  int       `json:"archives_removed"` // of requests that are not known
 	Held     int       `json:"requests_held"`
@@ -142,7 +143,7 @@ func run(ctx context.Context, c cloud.Config, old string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	r.Erasures, r.Erased, r.Archives, r.Unknown, r.Held = done.Erasures, done.Erased, done.Archives, done.Unknown, done.Held
+	r.Erasures, r.Erased, r.OptOuts, r.Archives, r.Unknown, r.Held = done.Erasures, done.Erased, done.OptOuts, done.Archives, done.Unknown, done.Held
 	// The token is printed before the others end, so that it cannot be lost.
 	ended, err := accounts.EndTokens(ctx, func(token string) error {
 		r.Token = token

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -206,6 +207,9 @@ func TestRestoreOfTablesPutBack(t *testing.T) {
 
 	restored := putBack(t, a, c)
 	old.erase(t, old.submit(t, dsr.Deletion, "forgotten"))
+	if _, err := old.service.OptOut(t.Context(), old.credentials.ProjectID, []string{"kept"}, dsr.By{Actor: "owner@example.com"}); err != nil {
+		t.Fatal(err)
+	}
 	since := old.submit(t, dsr.Export, "kept")
 	unknown := "exports/" + since.Task + "/1.zip"
 	if err := old.Bucket.Put(t.Context(), unknown, strings.NewReader("of the kept")); err != nil {
@@ -223,7 +227,7 @@ func TestRestoreOfTablesPutBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	var r report
-	if err := json.Unmarshal(out.Bytes(), &r); err != nil || r.Erasures != 1 || r.Erased.Subjects != 1 || r.Held != 1 || r.Unknown != 1 {
+	if err := json.Unmarshal(out.Bytes(), &r); err != nil || r.Erasures != 1 || r.Erased.Subjects != 1 || r.OptOuts != 1 || r.Held != 1 || r.Unknown != 1 {
 		t.Errorf("the report is %s, %v", out.String(), err)
 	}
 	if len(r.Lost) != 1 || r.Lost[0].Task != since.Task || r.Lost[0].Type != dsr.Export || !r.Lost[0].Due.Equal(since.Due) {
@@ -257,14 +261,17 @@ func TestRestoreOfTablesPutBack(t *testing.T) {
 	if actor, err := now.accounts.Bearer(t.Context(), r.Token); err != nil || actor.Name != "owner@example.com" {
 		t.Errorf("the new token: %v", err)
 	}
-	// Late data of the forgotten stays out of the new tables too.
-	raw := `{"event":"Visit","properties":{"distinct_id":"forgotten","$insert_id":"late","time":` + strings.Repeat("1", 10) + `}}`
-	e, err := events.ParseEvent([]byte(raw), events.Rules{Now: time.Now()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got, err := now.store.Track(t.Context(), old.credentials.ProjectID, []events.Event{e}); err != nil || got.Dropped != 1 {
-		t.Errorf("late data: %+v, %v", got, err)
+	// Late data of the forgotten stays out of the new tables too, and all data of who
+	// was opted out since.
+	for id, at := range map[string]int64{"forgotten": 1111111111, "kept": time.Now().Unix()} {
+		raw := fmt.Sprintf(`{"event":"Visit","properties":{"distinct_id":%q,"$insert_id":"late","time":%d}}`, id, at)
+		e, err := events.ParseEvent([]byte(raw), events.Rules{Now: time.Now()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := now.store.Track(t.Context(), old.credentials.ProjectID, []events.Event{e}); err != nil || got.Dropped != 1 {
+			t.Errorf("data of the %s: %+v, %v, want it dropped", id, got, err)
+		}
 	}
 }
 

@@ -152,8 +152,8 @@ func parseSubmission(body []byte) (dsr.Submission, error) {
 			return s, err
 		}
 	}
-	if raw := fields["block"]; raw != nil && string(raw) != "false" {
-		return s, kind.Say(kind.Invalid, "block cannot be used yet. Leave it out, or set it to false.")
+	if raw := fields["block"]; raw != nil && json.Unmarshal(raw, &s.Block) != nil {
+		return s, kind.Say(kind.Invalid, "block must be true or false.")
 	}
 	return s, nil
 }

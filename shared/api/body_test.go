@@ -59,7 +59,7 @@ func FuzzParseSubmission(f *testing.F) {
 				t.Errorf("%q is not UTF-8", id)
 			}
 		}
-		if plain.Block != nil && *plain.Block || plain.Much != nil && !strings.EqualFold(*plain.Much, string(sub.Disclosure)) ||
+		if plain.Block != nil && *plain.Block != sub.Block || plain.Much != nil && !strings.EqualFold(*plain.Much, string(sub.Disclosure)) ||
 			plain.Law != nil && !strings.EqualFold(*plain.Law, string(sub.Compliance)) {
 			t.Errorf("asked for something else than %+v", sub)
 		}

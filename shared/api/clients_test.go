@@ -125,7 +125,7 @@ func newDesk(t *testing.T) *desk {
 	}
 	log := slog.New(slog.NewTextHandler(&d.stderr, nil))
 	d.store = events.New(d.table, kind.Keyring{{Version: 1, Secret: []byte("a key for tests")}}, time.Now)
-	handler := api.New(api.Parts{Ingestion: api.NewIngestion(accounts, d.store, time.Now, log), Clock: time.Now, Log: log})
+	handler := api.New(api.Parts{Ingestion: api.NewIngestion(accounts, d.store, nil, time.Now, log), Clock: time.Now, Log: log})
 	plain, secure := httptest.NewServer(handler), httptest.NewTLSServer(handler)
 	t.Cleanup(plain.Close)
 	t.Cleanup(secure.Close)

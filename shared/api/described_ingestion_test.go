@@ -31,7 +31,7 @@ func TestIngestionIsDescribed(t *testing.T) {
 		})
 	}
 	stored := described(in.Handler)
-	away := described(api.NewIngestion(noProjects{}, in.store, parts.Clock, parts.Log))
+	away := described(api.NewIngestion(noProjects{}, in.store, nil, parts.Clock, parts.Log))
 
 	right := in.event("a")
 	bodies := []string{"", right, "[" + right + `,{"event":7}]`, `{"event":7}`, strings.ReplaceAll(right, in.ProjectToken, "x"), "{"}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"lethe/shared/account"
+	"lethe/shared/dsr"
 	"lethe/shared/events"
 	"lethe/shared/kind"
 )
@@ -20,6 +21,11 @@ type Projects interface {
 	MayImport(ctx context.Context, actor account.Actor, projectID string) (account.Project, error)
 }
 
+// OptOuts is what ingestion asks of dsr.Service.
+type OptOuts interface {
+	Tie(ctx context.Context, project string, ties []dsr.Tie) error
+}
+
 // NewIngestion returns the handler of /track, /import, /engage, /groups and
 // /health, as Mixpanel's client libraries call them; each with and without a
 // slash at the end, and never with a redirect. When it answers success, what was
@@ -27,13 +33,14 @@ type Projects interface {
 //
 // What is wrong with one record does not concern the others: they are stored, and
 // the answer tells of the one where its form allows that.
-func NewIngestion(projects Projects, store *events.Store, clock func() time.Time, log *slog.Logger) http.Handler {
-	return &ingestion{projects, store, clock, log}
+func NewIngestion(projects Projects, store *events.Store, optOuts OptOuts, clock func() time.Time, log *slog.Logger) http.Handler {
+	return &ingestion{projects, store, optOuts, clock, log}
 }
 
 type ingestion struct {
 	projects Projects
 	store    *events.Store
+	optOuts  OptOuts
 	clock    func() time.Time
 	log      *slog.Logger
 }
@@ -164,7 +171,16 @@ func (in *ingestion) storeEvents(a *answer, r *http.Request, sent *body, project
 			return err
 		}
 	}
-	return b.store(a, r, in.store.Track)
+	return b.store(a, r, in.keep)
+}
+
+// keep stores events of a project, and opts out whom they join to somebody who is.
+func (in *ingestion) keep(ctx context.Context, project string, batch []events.Event) (events.Receipt, error) {
+	receipt, err := in.store.Track(ctx, project, batch)
+	if err != nil || len(receipt.Ties) == 0 {
+		return receipt, err
+	}
+	return receipt, in.optOuts.Tie(ctx, project, receipt.Ties)
 }
 
 func (in *ingestion) engage(a *answer, r *http.Request) error { return in.update(a, r, false) }

@@ -77,7 +77,7 @@ func (b *batches[T]) store(a *answer, r *http.Request, store func(context.Contex
 		if err != nil {
 			return err
 		}
-		a.stored += receipt.Stored + receipt.Dropped // who sends late data is not to send it again
+		a.stored += receipt.Stored + receipt.Dropped // who sends what stays out is not to send it again
 		for _, i := range receipt.Refused {
 			a.reject(b.at[project][i], &events.Fault{Message: "the profile would grow too large; unset some of its properties"})
 		}

@@ -41,7 +41,7 @@ func benchmarkIngestion(b *testing.B, clients int) {
 		b.Fatal(err)
 	}
 	store := events.New(db.Table("subjects"), kind.Keyring{{Version: 1, Secret: []byte("a key for tests")}}, time.Now)
-	server := httptest.NewServer(api.NewIngestion(accounts, store, time.Now, slog.New(slog.DiscardHandler)))
+	server := httptest.NewServer(api.NewIngestion(accounts, store, nil, time.Now, slog.New(slog.DiscardHandler)))
 	defer server.Close()
 
 	const batch = 2000

@@ -42,7 +42,7 @@ func newIntake(t *testing.T) *intake {
 		t.Fatal(err)
 	}
 	in.store = events.New(table.NewMemory(clock), kind.Keyring{{Version: 1, Secret: []byte("a key for tests")}}, clock)
-	in.Handler = api.NewIngestion(accounts, in.store, clock, slog.New(slog.NewTextHandler(&in.log, nil)))
+	in.Handler = api.NewIngestion(accounts, in.store, nil, clock, slog.New(slog.NewTextHandler(&in.log, nil)))
 	return in
 }
 
@@ -386,7 +386,7 @@ func TestAStoreThatDoesNotAnswer(t *testing.T) {
 		status int
 	}{{kind.Unavailable, 503}, {kind.Throttled, 429}, {kind.Corrupt, 500}} {
 		store := events.New(deaf{table.NewMemory(clock), c.kind}, kind.Keyring{{Version: 1, Secret: []byte("k")}}, clock)
-		in.Handler = api.NewIngestion(accounts, store, clock, slog.New(slog.NewTextHandler(&in.log, nil)))
+		in.Handler = api.NewIngestion(accounts, store, nil, clock, slog.New(slog.NewTextHandler(&in.log, nil)))
 		for _, target := range []string{"/track", "/track?verbose=1", "/track?img=1"} {
 			w := in.do("POST", target, in.event("a"))
 			if w.Code != c.status || c.status != 500 && w.Header().Get("Retry-After") == "" {

@@ -126,15 +126,7 @@ func (e *edge) cancel(c *call) error {
 // cancelSet revokes the open deletions of exactly the set of identifiers in the
 // body.
 func (e *edge) cancelSet(c *call) error {
-	body, err := readBody(c.w, c.r)
-	if err != nil {
-		return err
-	}
-	fields, err := parseObject(body, "distinct_ids")
-	if err != nil {
-		return err
-	}
-	ids, err := parseIDs(fields["distinct_ids"])
+	ids, err := c.ids()
 	if err != nil {
 		return err
 	}
@@ -173,11 +165,7 @@ func (e *edge) listOnly(c *call, page, size int) ([]dsr.Request, int, error) {
 // pages answers a page of what find finds.
 func (e *edge) pages(find func(c *call, page, size int) ([]dsr.Request, int, error)) func(*call) error {
 	return func(c *call) error {
-		page, err := c.number("page", 1, 1_000_000)
-		if err != nil {
-			return err
-		}
-		size, err := c.number("page_size", defaultPage, maxPage)
+		page, size, err := c.page()
 		if err != nil {
 			return err
 		}
@@ -189,14 +177,28 @@ func (e *edge) pages(find func(c *call, page, size int) ([]dsr.Request, int, err
 		for i, r := range found {
 			results[i] = e.listedOf(r)
 		}
-		return c.json(http.StatusOK, struct {
-			Status   string   `json:"status"`
-			Results  []listed `json:"results"`
-			Page     int      `json:"page"`
-			PageSize int      `json:"page_size"`
-			Total    int      `json:"total"`
-		}{"ok", results, page, size, total})
+		return c.list(results, page, size, total)
 	}
+}
+
+// page reads which page of a list is asked for.
+func (c *call) page() (page, size int, err error) {
+	if page, err = c.number("page", 1, 1_000_000); err != nil {
+		return 0, 0, err
+	}
+	size, err = c.number("page_size", defaultPage, maxPage)
+	return page, size, err
+}
+
+// list answers a page of results, which is a slice, of total.
+func (c *call) list(results any, page, size, total int) error {
+	return c.json(http.StatusOK, struct {
+		Status   string `json:"status"`
+		Results  any    `json:"results"`
+		Page     int    `json:"page"`
+		PageSize int    `json:"page_size"`
+		Total    int    `json:"total"`
+	}{"ok", results, page, size, total})
 }
 
 // number reads a query parameter from 1 to most.

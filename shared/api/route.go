@@ -43,6 +43,7 @@ const (
 	deletions  = "/api/app/data-deletions/v3.0"
 	requests   = "/api/app/requests"
 	settings   = "/api/app/settings"
+	optOuts    = "/api/app/opt-outs"
 )
 
 func (e *edge) table() []route {
@@ -71,6 +72,10 @@ func (e *edge) table() []route {
 			route{method: http.MethodPost, pattern: requests + "/{task_id}/extension", serve: e.extend},
 			route{method: http.MethodGet, pattern: settings, serve: e.settings},
 			route{method: http.MethodPatch, pattern: settings, serve: e.settle},
+			route{method: http.MethodGet, pattern: optOuts, serve: e.optOuts},
+			route{method: http.MethodPost, pattern: optOuts, serve: e.changeOptOuts(e.Service.OptOut)},
+			route{method: http.MethodDelete, pattern: optOuts, serve: e.changeOptOuts(e.Service.OptIn)},
+			route{method: http.MethodPost, pattern: optOuts + "/test", serve: e.testOptOuts},
 		)
 	}
 	if e.Ingestion != nil {

@@ -63,6 +63,7 @@ func (e *edge) listedOf(r dsr.Request) listed {
 type detail struct {
 	listed
 	CancelUntil     string    `json:"cancel_until,omitempty"` // of a deletion
+	Block           bool      `json:"block,omitempty"`        // of a deletion that also opts out
 	Snapshot        string    `json:"snapshot,omitempty"`     // of an export
 	Window          *window   `json:"window,omitempty"`       // of an export's events
 	Cutoff          string    `json:"cutoff,omitempty"`       // of a deletion that has begun
@@ -128,7 +129,7 @@ type change struct {
 
 func (e *edge) detailOf(d dsr.Detail) detail {
 	out := detail{
-		listed: e.listedOf(d.Request), CancelUntil: date(d.Window),
+		listed: e.listedOf(d.Request), CancelUntil: date(d.Window), Block: d.Block,
 		Withdrawn: d.Withdrawn, WithdrawnBy: d.WithdrawnBy, ArchiveBytes: d.ArchiveSize, ArchiveManifest: d.Manifest,
 		Findings: make([]finding, len(d.Findings)),
 	}

@@ -92,15 +92,22 @@ func (s *Service) Begin(ctx context.Context, step Step) (Step, error) {
 }
 
 // suppress writes an entry of the ledger for some of r's people, and then their
-// tombstones.
+// tombstones and, if r blocks, opt-outs.
 func (s *Service) suppress(ctx context.Context, r Request, ids []kind.Subject) error {
-	names := make([]string, len(ids))
+	entry := ledgerEntry{Version: 1, Task: r.Task, Project: r.Project, Disclosure: r.Disclosure, Cutoff: r.Limit}
 	marks := make([]Mark, len(ids))
 	for i, id := range ids {
-		names[i] = s.Keys.Mark(r.Project, id)
-		marks[i] = Mark{Name: names[i], Subject: id, Task: r.Task, Cutoff: r.Limit, Disclosure: r.Disclosure}
+		marks[i] = Mark{Name: s.Keys.Mark(r.Project, id), Subject: id, Task: r.Task, Cutoff: r.Limit, Disclosure: r.Disclosure}
+		entry.Marks = append(entry.Marks, marks[i].Name)
 	}
-	if err := s.writeLedger(ctx, r, names); err != nil {
+	words, err := s.blocks(ctx, r, ids)
+	if err != nil {
+		return err
+	}
+	if r.Block {
+		entry.say(words)
+	}
+	if err := s.writeLedger(ctx, entry); err != nil {
 		return err
 	}
 	for _, src := range s.Sources {
@@ -108,7 +115,7 @@ func (s *Service) suppress(ctx context.Context, r Request, ids []kind.Subject) e
 			return kind.Wrap("write tombstones", err)
 		}
 	}
-	return nil
+	return s.sayAll(ctx, r.Project, words)
 }
 
 // fence is how long a write may still land that looked before suppress.

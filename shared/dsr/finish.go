@@ -81,18 +81,25 @@ func (s *Service) finishDeletion(ctx context.Context, r Request, version table.V
 		return err
 	}
 	if before == (Tally{}) && r.Restored == (Tally{}) {
-		return s.fail(ctx, r, version, nothingErased(r.Disclosure))
+		return s.fail(ctx, r, version, nothingErased(r))
 	}
 	_, err = s.move(ctx, r, version, Success, program, "finish deletion")
 	return err
 }
 
 // nothingErased is why a deletion ends as a failure that had nothing to do.
-func nothingErased(d Disclosure) string {
-	if d == Sources {
-		return "Nothing that tells of the means of collection was found for any of the identifiers. It is left out of data of theirs that arrives late all the same."
+func nothingErased(r Request) string {
+	found := "Nothing was found for any of the identifiers. "
+	if r.Disclosure == Sources {
+		found = "Nothing that tells of the means of collection was found for any of the identifiers. "
 	}
-	return "Nothing was found for any of the identifiers. Data of theirs that arrives late stays out all the same."
+	switch {
+	case r.Block:
+		return found + "They are opted out all the same: nothing of theirs is stored from now on."
+	case r.Disclosure == Sources:
+		return found + "It is left out of data of theirs that arrives late all the same."
+	}
+	return found + "Data of theirs that arrives late stays out all the same."
 }
 
 // effects say in a sentence what became of the records that a certificate counts.
@@ -159,7 +166,9 @@ type certificate struct {
 	Requested  time.Time  `json:"requested"`
 	Cutoff     time.Time  `json:"cutoff"`
 	Completed  time.Time  `json:"completed"`
-	Sources    []proof    `json:"sources"`
+	// Blocked means that everyone in it was opted out as of the cutoff.
+	Blocked bool    `json:"blocked,omitempty"`
+	Sources []proof `json:"sources"`
 	// Restored is what a restore of a backup erased, on top of Sources, where one was
 	// restored after the deletion had begun.
 	Restored *Tally `json:"restored,omitempty"`
@@ -196,7 +205,7 @@ type counts struct {
 func (s *Service) certify(ctx context.Context, r Request, withdrawn []string) error {
 	c := certificate{
 		Version: 1, Task: r.Task, Project: r.Project, Compliance: r.Compliance, Disclosure: r.Disclosure,
-		Effect: effects[r.Disclosure], Requested: r.Created, Cutoff: r.Limit, Completed: r.Finished, WithdrawnArchives: append([]string{}, withdrawn...),
+		Effect: effects[r.Disclosure], Requested: r.Created, Cutoff: r.Limit, Completed: r.Finished, Blocked: r.Block, WithdrawnArchives: append([]string{}, withdrawn...),
 	}
 	if r.Restored != (Tally{}) {
 		c.Restored = &r.Restored

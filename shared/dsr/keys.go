@@ -4,9 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"lethe/shared/kind"
@@ -22,7 +20,7 @@ import (
 //	project#<id>#idempotency             <SHA-256 of the key>
 //	project#<id>#subject-request         <subject_request_id>
 //	project#<id>                         outstanding | rate
-//	ledger                               <13-digit ms of the cutoff>-<task>-<hash>  entries of the ledger that these records know of
+//	ledger                               <13-digit ms of the cutoff>-<task or UUID>-<hash>  entries of the ledger that these records know of
 //
 //	ended#with-ids | ended#without-ids   <13-digit ms of the end>#<task>         requests on their way out (retire.go)
 //
@@ -142,13 +140,6 @@ const (
 func certificateObject(task string) string { return certificatePrefix + task + ".json" }
 
 func ledgerObject(entry string) string { return ledgerPrefix + entry + ".json" }
-
-// ledgerName names the entry that puts these marks into the ledger for r: another for
-// other marks, so that no entry is ever written over by one that holds less.
-func ledgerName(r Request, marks []string) string {
-	sum := sha256.Sum256([]byte(strings.Join(slices.Sorted(slices.Values(marks)), "\n")))
-	return moment(r.Limit) + "-" + r.Task + "-" + hex.EncodeToString(sum[:8])
-}
 
 const ledgerPartition = "ledger"
 

@@ -3,6 +3,8 @@ package dsr
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"io"
 	"path"
@@ -16,18 +18,68 @@ import (
 	"lethe/shared/table"
 )
 
-// A ledgerEntry is one erasure in the ledger, which a restore of an older backup
-// replays. It names subjects by their marks alone.
+// A ledgerEntry is one erasure in the ledger, or opt-outs added or removed, or both,
+// which a restore of an older backup replays. It names subjects by their marks alone.
 type ledgerEntry struct {
-	Version    int        `json:"version"`
-	Task       string     `json:"task"`
-	Project    string     `json:"project"`
-	Disclosure Disclosure `json:"disclosure"`
-	Cutoff     time.Time  `json:"cutoff"`
+	// Version is 1 of what only erases, and 2 of what a version of Lethe without
+	// opt-outs must not read past.
+	Version int    `json:"version"`
+	Task    string `json:"task"` // the deletion, or a UUID of the entry's own
+	Project string `json:"project"`
+	// Disclosure is empty where nothing is erased.
+	Disclosure Disclosure `json:"disclosure,omitempty"`
+	Cutoff     time.Time  `json:"cutoff"` // also the moment of what OptOut says
 	Marks      []string   `json:"marks"`
+	OptOut     string     `json:"opt_out,omitempty"` // optOut, optIn or nothing
+	Origin     string     `json:"origin,omitempty"`  // of the opt-outs
+	// Owners are the Owner of each mark that has one.
+	Owners map[string]string `json:"owners,omitempty"`
 	// Seal tells an entry of this deployment from one of another, or a damaged one:
 	// kind.Keyring.Seal of the entry without it.
 	Seal string `json:"seal,omitempty"`
+}
+
+// Values of ledgerEntry.OptOut.
+const (
+	optOut = "add"
+	optIn  = "remove"
+)
+
+// say puts words of one moment, all of which add or all of which remove, into an
+// entry, whose marks they are about.
+func (e *ledgerEntry) say(words []Word) {
+	e.Version, e.OptOut, e.Origin, e.Marks = 2, optIn, words[0].Origin, nil
+	if words[0].Out {
+		e.OptOut = optOut
+	}
+	for _, w := range words {
+		e.Marks = append(e.Marks, w.Name)
+		if w.Owner != "" {
+			if e.Owners == nil {
+				e.Owners = map[string]string{}
+			}
+			e.Owners[w.Name] = w.Owner
+		}
+	}
+}
+
+// words is the reverse of say.
+func (e ledgerEntry) words() []Word {
+	if e.OptOut == "" {
+		return nil
+	}
+	words := make([]Word, len(e.Marks))
+	for i, mark := range e.Marks {
+		words[i] = Word{Name: mark, Time: e.Cutoff, Out: e.OptOut == optOut, Origin: e.Origin, Owner: e.Owners[mark]}
+	}
+	return words
+}
+
+// name is what the entry is called in the ledger: another for other marks, so that no
+// entry is ever written over by one that holds less.
+func (e ledgerEntry) name() string {
+	sum := sha256.Sum256([]byte(strings.Join(slices.Sorted(slices.Values(e.Marks)), "\n")))
+	return moment(e.Cutoff) + "-" + e.Task + "-" + hex.EncodeToString(sum[:8])
 }
 
 // sealed is what the seal of an entry is made of.
@@ -40,11 +92,9 @@ func (e ledgerEntry) sealed() ([]byte, error) {
 	return data, nil
 }
 
-// writeLedger puts an entry of r into the bucket, and into the second place if there
-// is one, before anything is erased. Run again it writes the same over it.
-func (s *Service) writeLedger(ctx context.Context, r Request, marks []string) error {
-	name := ledgerName(r, marks)
-	entry := ledgerEntry{Version: 1, Task: r.Task, Project: r.Project, Disclosure: r.Disclosure, Cutoff: r.Limit, Marks: marks}
+// writeLedger puts an entry into the bucket, and into the second place if there is
+// one, before what it tells of is done. Run again it writes the same over it.
+func (s *Service) writeLedger(ctx context.Context, entry ledgerEntry) error {
 	unsealed, err := entry.sealed()
 	if err != nil {
 		return err
@@ -55,16 +105,16 @@ func (s *Service) writeLedger(ctx context.Context, r Request, marks []string) er
 		return kind.E(kind.Internal, "encode the ledger")
 	}
 	// The records are told first, or they would be taken to be behind the ledger.
-	if err := s.know(ctx, []string{name}); err != nil {
+	if err := s.know(ctx, []string{entry.name()}); err != nil {
 		return err
 	}
-	if err := s.Bucket.Put(ctx, ledgerObject(name), bytes.NewReader(data)); err != nil {
+	if err := s.Bucket.Put(ctx, ledgerObject(entry.name()), bytes.NewReader(data)); err != nil {
 		return kind.Wrap("write the ledger", err)
 	}
 	if s.LedgerCopy == nil {
 		return nil
 	}
-	return kind.Wrap("write the copy of the ledger", s.LedgerCopy.Put(ctx, ledgerObject(name), bytes.NewReader(data)))
+	return kind.Wrap("write the copy of the ledger", s.LedgerCopy.Put(ctx, ledgerObject(entry.name()), bytes.NewReader(data)))
 }
 
 // Adopt takes over what another bucket of the same deployment knows and this one
@@ -106,8 +156,8 @@ func adopt(ctx context.Context, into, from blob.Bucket, prefix string, check fun
 	}))
 }
 
-// Behind reports whether the ledger or its copy tells of an erasure that the
-// records do not know of: then they were put back from an older state, and nobody
+// Behind reports whether the ledger or its copy tells of an erasure or of opt-outs
+// that the records do not know of: then they were put back from an older state, and nobody
 // may be answered from them before Restore has ended well. An entry that they do
 // not know of and that cannot be read is kind.Corrupt, as is one of another
 // deployment.
@@ -162,6 +212,7 @@ type ledger struct {
 	entries []string                     // their names
 	marks   map[string]map[string]graves // by project and mark
 	tasks   map[string]time.Time         // the cutoff of each task
+	words   map[string]map[string]Word   // the last by project and mark
 }
 
 // A grave is an erasure of a subject.
@@ -212,13 +263,22 @@ func (l ledger) find(project string, marks []string) (all graves) {
 // readLedger reads the whole ledger. Of a million erased people it takes some
 // 300 MB.
 func (s *Service) readLedger(ctx context.Context) (ledger, error) {
-	l := ledger{marks: map[string]map[string]graves{}, tasks: map[string]time.Time{}}
+	l := ledger{marks: map[string]map[string]graves{}, tasks: map[string]time.Time{}, words: map[string]map[string]Word{}}
 	err := blob.Each(ctx, s.Bucket, ledgerPrefix, func(f blob.Info) error {
 		e, err := s.readEntry(ctx, s.Bucket, f.Key)
 		if err != nil {
 			return err
 		}
 		l.entries = append(l.entries, entryName(f.Key))
+		if l.words[e.Project] == nil {
+			l.words[e.Project] = map[string]Word{}
+		}
+		for _, w := range e.words() {
+			l.words[e.Project][w.Name] = w.Over(l.words[e.Project][w.Name])
+		}
+		if e.Disclosure == "" {
+			return nil
+		}
 		l.tasks[e.Task] = e.Cutoff
 		if l.marks[e.Project] == nil {
 			l.marks[e.Project] = map[string]graves{}
@@ -238,16 +298,18 @@ func (s *Service) readEntry(ctx context.Context, from blob.Bucket, key string) (
 		return e, err
 	}
 	// The name is made of a time and a task, so it may be shown.
-	if json.Unmarshal(data, &e) != nil || e.Task == "" || e.Project == "" || e.Cutoff.IsZero() || e.Version == 1 && e.Seal == "" {
-		return e, kind.Say(kind.Corrupt, "The entry "+path.Base(key)+" of the ledger is damaged: put it back from another copy of the ledger. Without it, people who were erased would come back.")
+	if json.Unmarshal(data, &e) != nil || e.Task == "" || e.Project == "" || e.Cutoff.IsZero() || e.Version <= 2 && e.Seal == "" {
+		return e, kind.Say(kind.Corrupt, "The entry "+path.Base(key)+" of the ledger is damaged: put it back from another copy of the ledger. Without it, people who were erased or opted out would come back.")
 	}
-	if e.Version != 1 || reach[e.Disclosure] == 0 {
+	known := e.Version == 1 && reach[e.Disclosure] > 0 && e.OptOut == "" ||
+		e.Version == 2 && (reach[e.Disclosure] > 0 || e.Disclosure == "") && (e.OptOut == optOut || e.OptOut == optIn)
+	if !known {
 		return e, kind.Say(kind.Invalid, "The entry "+path.Base(key)+" of the ledger was written by a newer version of Lethe: run that version or a newer one.")
 	}
 	for _, name := range append(e.Marks, e.Seal) {
 		if !s.Keys.Has(name) {
 			version, _, _ := strings.Cut(name, ".")
-			return e, kind.Say(kind.Corrupt, "The entry "+path.Base(key)+" of the ledger is under version "+strconv.Quote(version)+" of the suppression key, which is not among the keys: put keys/suppression back with every version, or on AWS name every version in KeyVersions and -key-versions. Without it, people who were erased would come back. If no such version ever was, the ledger is of another deployment.")
+			return e, kind.Say(kind.Corrupt, "The entry "+path.Base(key)+" of the ledger is under version "+strconv.Quote(version)+" of the suppression key, which is not among the keys: put keys/suppression back with every version, or on AWS name every version in KeyVersions and -key-versions. Without it, people who were erased or opted out would come back. If no such version ever was, the ledger is of another deployment.")
 		}
 	}
 	data, err = e.sealed()

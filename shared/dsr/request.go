@@ -81,10 +81,12 @@ type Request struct {
 	Disclosure  Disclosure `json:"disclosure"`
 	Status      Status     `json:"status"`
 	// Requester is the mail address of who asked.
-	Requester        string    `json:"requester"`
-	SubjectRequestID string    `json:"subject_request_id,omitempty"`
-	Count            int       `json:"count"` // submitted ids
-	Created          time.Time `json:"created"`
+	Requester        string `json:"requester"`
+	SubjectRequestID string `json:"subject_request_id,omitempty"`
+	Count            int    `json:"count"` // submitted ids
+	// Block means that a deletion also opts everyone it concerns out.
+	Block   bool      `json:"block,omitempty"`
+	Created time.Time `json:"created"`
 	// Due is the last millisecond in which it can be answered in time, and AcknowledgeBy
 	// that in which the person can be told that it has come in, zero where the law does
 	// not ask for that. Both end a day in TimeZone, an IANA name; "" is UTC.

@@ -23,7 +23,8 @@ type Restorable interface {
 
 // A Restoration is what Restore did.
 type Restoration struct {
-	Erasures int   // entries of the ledger that were replayed
+	Erasures int   // deletions in the ledger, which were replayed
+	OptOuts  int   // marks that the ledger tells to be opted out
 	Erased   Tally // what had come back and was erased again, and of how many subjects
 	Archives int   // export files that were taken back
 	Unknown  int   // export files of no request of the records, which were removed
@@ -43,7 +44,7 @@ func heldSentence(r Request) string {
 // knows, before anybody is answered from them: it holds every open request until
 // Confirm or Cancel, stops its execution, keeps late data of everyone in the ledger
 // out, finds them among all subjects by their marks, erases what had come back,
-// looks again, takes back archives that hold it, removes files that the records do
+// looks again, opts out and in whom the ledger says, takes back archives that hold it, removes files that the records do
 // not account for, and wipes what was erased. Nothing else may be at work on the
 // deployment. Last it tells the records of the ledger, so that Behind is false.
 //
@@ -73,12 +74,22 @@ func (s *Service) Restore(ctx context.Context) (Restoration, error) {
 	if err != nil {
 		return done, err
 	}
-	done.Erasures = len(known.entries)
+	done.Erasures = len(known.tasks)
 	if err := s.recall(ctx, known); err != nil {
 		return done, err
 	}
 	for project, marks := range known.marks {
 		if err := s.suppressAgain(ctx, project, marks); err != nil {
+			return done, err
+		}
+	}
+	for project, words := range known.words {
+		for _, w := range words {
+			if w.Out {
+				done.OptOuts++
+			}
+		}
+		if err := s.sayAll(ctx, project, slices.Collect(maps.Values(words))); err != nil {
 			return done, err
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -22,11 +23,12 @@ import (
 type saved struct {
 	items []table.Item
 	rows  []row
+	words map[string]dsr.Word
 }
 
 func (w *world) save() saved {
 	w.t.Helper()
-	s := saved{rows: slices.Clone(w.source.rows)}
+	s := saved{rows: slices.Clone(w.source.rows), words: maps.Clone(w.source.words)}
 	err := w.control.Partitions(w.ctx, func(pk string) error {
 		for q := (table.Query{PK: pk}); ; {
 			page, err := w.control.Query(w.ctx, q)
@@ -55,7 +57,7 @@ func (w *world) restore(s saved) {
 			w.t.Fatal(err)
 		}
 	}
-	w.source.rows, w.source.marks, w.source.marked = slices.Clone(s.rows), nil, nil
+	w.source.rows, w.source.marks, w.source.marked, w.source.words = slices.Clone(s.rows), nil, nil, maps.Clone(s.words)
 	w.build()
 }
 

@@ -25,6 +25,8 @@ type Submission struct {
 	IDs         []string // as submitted
 	Compliance  Compliance
 	Disclosure  Disclosure
+	// Block makes a deletion also opt everyone out whom it concerns.
+	Block bool
 	// SubjectRequestID is the caller's own name of the request: a lowercase UUID of
 	// version 4, unique in the project; or empty.
 	SubjectRequestID string
@@ -110,8 +112,14 @@ func (s *Service) checkForm(sub Submission) error {
 		return kind.Say(kind.Invalid, "window goes with the CCPA only: under the GDPR a retrieval holds all there is. Leave it out.")
 	case sub.Period != nil && !sub.Period.To.IsZero() && sub.Period.From.After(sub.Period.To):
 		return kind.Say(kind.Invalid, "window ends before it begins: from must not be later than to.")
+	case sub.Block && sub.Type != Deletion:
+		return kind.Say(kind.Invalid, "block belongs to deletions: leave it out of a retrieval, or opt the people out by themselves.")
 	case sub.SubjectRequestID != "" && !uuid4.MatchString(sub.SubjectRequestID):
 		return kind.Say(kind.Invalid, "subject_request_id must be a UUID of version 4 in lower case.")
+	}
+	if sub.Block {
+		_, err := s.blocker()
+		return err
 	}
 	return nil
 }
@@ -130,7 +138,7 @@ func (s *Service) submitOnce(ctx context.Context, sub Submission, ids []kind.Sub
 	now, zone := s.now(), location(rules.TimeZone)
 	r := Request{
 		Task: newTask(), Project: sub.Project, ProjectName: sub.ProjectName, Type: sub.Type, Compliance: sub.Compliance, Disclosure: sub.Disclosure,
-		Status: Pending, Requester: sub.By.Actor, SubjectRequestID: sub.SubjectRequestID, Count: len(ids),
+		Status: Pending, Requester: sub.By.Actor, SubjectRequestID: sub.SubjectRequestID, Count: len(ids), Block: sub.Block,
 		Created: now, Due: due(sub.Compliance, now, zone), AcknowledgeBy: acknowledgeBy(sub.Compliance, now, zone, rules.Holidays), TimeZone: rules.TimeZone, Attempt: 1,
 		Timeline: []Change{{Status: Pending, Time: now}},
 	}

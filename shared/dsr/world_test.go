@@ -60,7 +60,7 @@ func newWorld(t *testing.T) *world {
 
 // build makes a Service over the parts, as a process does when it starts.
 func (w *world) build() {
-	sources := []dsr.Source{w.source}
+	sources := []dsr.Source{blocker{w.source, w.keys}}
 	if w.store != nil {
 		sources = []dsr.Source{w.store}
 	}
@@ -352,6 +352,9 @@ type source struct {
 	resolving     func()                          // is called when somebody asks
 	total         int64                           // what Rows tells
 	broken        bool                            // Collect fails for good
+	words         map[string]dsr.Word             // of opt-outs, by mark
+	owners        map[kind.Subject]string         // marks
+	deaf          bool                            // Say fails after half of what it is told
 	// keep makes Erase leave that many records behind, once each.
 	keep int
 }

@@ -14,7 +14,7 @@ import (
 type Counts struct {
 	Rows     int64 // events and profiles
 	Subjects int64 // identifiers with anything stored
-	Dropped  int64 // records that arrived after their subject was erased, ever
+	Dropped  int64 // records that arrived after their subject was erased or opted out, ever
 }
 
 // Counts reads the counters of a project.

@@ -20,7 +20,8 @@ import (
 //
 // A profile from before its subject was erased is replaced, not merged into, and
 // an update that was made before that is dropped; one from before the means of
-// collection were removed does not bring them back.
+// collection were removed does not bring them back. Of somebody who is opted out
+// only what takes something away from the profile is done.
 func (s *Store) Update(ctx context.Context, project string, batch []Update) (Receipt, error) {
 	ctx, received, leave := s.enter(ctx)
 	defer leave()
@@ -137,6 +138,7 @@ type stored struct {
 	head   head
 	value  []byte
 	cutoff cutoff // of its subject
+	out    bool   // its subject is opted out
 }
 
 // lives reports whether there is a profile to merge into: one from before its
@@ -161,6 +163,11 @@ func (c *changing) swap(ctx context.Context, l *look, pk string) (sw swap, ok bo
 	if old.cutoff, err = l.cutoff(ch.subject); err != nil {
 		return sw, false, err
 	}
+	said, err := l.word(ch.subject)
+	if err != nil {
+		return sw, false, err
+	}
+	old.out = said.Out
 	if old.item, ok = l.items[profileKey(pk)]; ok {
 		if old.head, old.value, ok, err = c.store.load(ctx, old.item); err != nil || !ok {
 			return sw, false, err
@@ -197,7 +204,7 @@ func (c *changing) swap(ctx context.Context, l *look, pk string) (sw swap, ok bo
 
 // apply does all updates of a change one after the other. It returns the profile
 // that comes of it, nil for none, and its time of receipt; touched is false if
-// every update came too late.
+// every update stays out.
 func (ch *change) apply(old stored, now time.Time, sw *swap) (value []byte, received time.Time, touched bool) {
 	p := readProfile(nil)
 	there := old.lives()
@@ -211,7 +218,7 @@ func (ch *change) apply(old stored, now time.Time, sw *swap) (value []byte, rece
 		if late(old.cutoff.bare) {
 			operations = operationsWithoutMeans(operations)
 		}
-		if late(old.cutoff.gone) || len(operations) == 0 {
+		if late(old.cutoff.gone) || len(operations) == 0 || old.out && !u.onlyTakes() {
 			sw.dropped++
 			continue
 		}

@@ -19,6 +19,7 @@ import (
 	"strings"
 	"time"
 
+	"lethe/shared/dsr"
 	"lethe/shared/kind"
 	"lethe/shared/table"
 )
@@ -45,6 +46,7 @@ type Store struct {
 	writers  barrier
 	shared   bool
 	codec    codec
+	rules    func(ctx context.Context, project string) (dsr.Rules, error)
 }
 
 // An Option changes what New makes.
@@ -57,15 +59,23 @@ func Shared() Option { return func(s *Store) { s.shared = true } }
 // Log makes the Store tell of what nobody is told otherwise; without it that is lost.
 func Log(log *slog.Logger) Option { return func(s *Store) { s.log = log } }
 
+// By makes the Store ask for a project's rules when a link decides who is opted out;
+// without it dsr.Defaults hold.
+func By(rules func(ctx context.Context, project string) (dsr.Rules, error)) Option {
+	return func(s *Store) { s.rules = rules }
+}
+
 // New returns the store of events in subjects. Late data of the erased is known
 // by its mark under keys; the clock gives received_at.
 func New(subjects table.Table, keys kind.Keyring, clock func() time.Time, opts ...Option) *Store {
-	s := &Store{subjects: subjects, keys: keys, clock: clock, log: slog.New(slog.DiscardHandler), codec: newCodec()}
+	s := &Store{subjects: subjects, keys: keys, clock: clock, log: slog.New(slog.DiscardHandler), codec: newCodec(), rules: defaults}
 	for _, o := range opts {
 		o(s)
 	}
 	return s
 }
+
+func defaults(context.Context, string) (dsr.Rules, error) { return dsr.Defaults(), nil }
 
 // Name implements dsr.Source.
 func (s *Store) Name() string { return Name }

@@ -4,23 +4,26 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
 
+	"lethe/shared/dsr"
 	"lethe/shared/kind"
 	"lethe/shared/table"
 )
 
 // Every key of the subjects table. A partition is that of a subject, of the
-// events of one day that belong to nobody, of a group, of a mark, or of the
-// counters of a project; a project is named by decimal digits, so no partition
+// events of one day that belong to nobody, of a group, of a mark, of who is opted
+// out, or of the counters of a project; a project is named by decimal digits, so no partition
 // can be taken for another's.
 //
 //	<project>#id#<distinct_id>    event#<ms>#<hash>[#<piece>] | profile[#<piece>] | edge#<kind>#<hash> | subject
 //	<project>#none#<yyyy-mm-dd>   event#…
 //	<project>#group#<key>#<id>    profile…
-//	<project>#hmac#<mark>         tombstone
+//	<project>#hmac#<mark>         tombstone | owns#<mark of a device or an alias that is opted out>
+//	<project>#out                 <13-digit ms>#<mark>
 //	<project>#count               rows | subjects | dropped
 const (
 	eventPrefix = "event#"
@@ -29,6 +32,7 @@ const (
 	profileSK   = "profile"
 	subjectSK   = "subject"
 	tombstoneSK = "tombstone"
+	ownsPrefix  = "owns#"
 
 	// maxProject is the most bytes of the name of a project.
 	maxProject = 20
@@ -65,6 +69,24 @@ func profilePK(project string, u *Update) string {
 
 func tombstoneKey(project, mark string) table.Key {
 	return table.Key{PK: project + "#hmac#" + mark, SK: tombstoneSK}
+}
+
+// markOf is the mark in a tombstoneKey.
+func markOf(key table.Key) string {
+	_, mark, _ := strings.Cut(key.PK, "#hmac#")
+	return mark
+}
+
+// ownsKey is that of the item which tells that owner is the Owner of mark.
+func ownsKey(project, owner, mark string) table.Key {
+	return table.Key{PK: tombstoneKey(project, owner).PK, SK: ownsPrefix + mark}
+}
+
+func outPK(project string) string { return project + "#out" }
+
+// outKey is that of the item which lists an opt-out.
+func outKey(project string, w dsr.Word) table.Key {
+	return table.Key{PK: outPK(project), SK: fmt.Sprintf("%013d#%s", w.Time.UnixMilli(), w.Name)}
 }
 
 func counterKey(project, counter string) table.Key {

@@ -32,7 +32,7 @@ import (
 // An edge that is not followed tells nothing of whose data is whose, and is in
 // Apart.
 func (s *Store) Resolve(ctx context.Context, project string, rule dsr.Identity, ids []kind.Subject, until time.Time) ([]dsr.Person, error) {
-	g := graph{store: s, project: project, rule: rule, until: until, nodes: map[kind.Subject]*node{}, blocks: map[kind.Subject]*block{}}
+	g := s.graph(project, rule, until)
 	if err := g.load(ctx, ids); err != nil {
 		return nil, kind.Wrap("resolve identities", err)
 	}
@@ -66,6 +66,14 @@ type graph struct {
 	until   time.Time
 	nodes   map[kind.Subject]*node
 	blocks  map[kind.Subject]*block
+	// more are edges that are not stored, and owners whom identifiers belong to
+	// whatever the edges say.
+	more   map[kind.Subject][]half
+	owners map[kind.Subject]kind.Subject
+}
+
+func (s *Store) graph(project string, rule dsr.Identity, until time.Time) *graph {
+	return &graph{store: s, project: project, rule: rule, until: until, nodes: map[kind.Subject]*node{}, blocks: map[kind.Subject]*block{}}
 }
 
 // A node is an identifier with its edges, in their order.
@@ -78,6 +86,9 @@ type node struct {
 	// of.
 	owner, target kind.Subject
 }
+
+// belongs is whom n belongs to as a device or as an alias, or "".
+func (n *node) belongs() kind.Subject { return cmp.Or(n.owner, n.target) }
 
 // A half is an edge seen from one of its ends.
 type half struct {
@@ -140,7 +151,9 @@ func (g *graph) read(ctx context.Context, id kind.Subject) (*node, error) {
 		}
 		q.After = page.Next
 	}
+	n.edges = append(n.edges, g.more[id]...)
 	slices.SortFunc(n.edges, half.order)
+	n.owner, n.target = g.owners[id], g.owners[id]
 	for _, h := range n.edges {
 		claims := h.kind == byDevice || h.kind == byIdentify
 		switch {

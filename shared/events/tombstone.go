@@ -11,10 +11,12 @@ import (
 	"lethe/shared/table"
 )
 
-// A tombstone keeps late data of an erased subject out. It stands under the mark
-// of the subject, never its identifier, and holds one entry for each task.
+// A tombstone keeps late data of an erased subject out, and all data of one that is
+// opted out. It stands under the mark of the subject, never its identifier, and
+// holds one entry for each task, and what was said last of opting out.
 type tombstone struct {
-	Tasks []burial `json:"tasks"`
+	Tasks []burial `json:"tasks,omitempty"`
+	Word  *word    `json:"word,omitempty"`
 }
 
 type burial struct {
@@ -83,18 +85,28 @@ func (s *Store) Suppress(ctx context.Context, project string, marks []dsr.Mark) 
 		add[key] = append(add[key], burial{m.Task, m.Cutoff.UnixMilli(), m.Disclosure})
 	}
 	for part := range slices.Chunk(keys, table.MaxOps) {
-		if err := s.bury(ctx, part, add); err != nil {
+		err := s.amend(ctx, part, func(key table.Key, t *tombstone) (changed bool, more []table.Op) {
+			for _, b := range add[key] {
+				changed = t.add(b) || changed
+			}
+			return changed, nil
+		})
+		if err != nil {
 			return kind.Wrap("suppress late data", err)
 		}
 	}
 	return nil
 }
 
-// bury merges one transaction's worth of burials into what stands. Of two calls
-// at the same tombstones one comes first and the other reads again.
-func (s *Store) bury(ctx context.Context, keys []table.Key, add map[table.Key][]burial) error {
+// An amendment is what amend does to one tombstone: it reports whether that changed, and
+// what else to write with it.
+type amendment func(key table.Key, t *tombstone) (changed bool, more []table.Op)
+
+// amend changes one transaction's worth of tombstones. Of two calls at the same ones
+// one comes first and the other reads again.
+func (s *Store) amend(ctx context.Context, keys []table.Key, change amendment) error {
 	for {
-		ops, err := s.burials(ctx, keys, add)
+		ops, err := s.amendments(ctx, keys, change)
 		if err != nil || len(ops) == 0 {
 			return err
 		}
@@ -105,7 +117,7 @@ func (s *Store) bury(ctx context.Context, keys []table.Key, add map[table.Key][]
 	}
 }
 
-func (s *Store) burials(ctx context.Context, keys []table.Key, add map[table.Key][]burial) ([]table.Op, error) {
+func (s *Store) amendments(ctx context.Context, keys []table.Key, change amendment) ([]table.Op, error) {
 	items, err := s.subjects.GetMany(ctx, keys)
 	if err != nil {
 		return nil, err
@@ -119,10 +131,7 @@ func (s *Store) burials(ctx context.Context, keys []table.Key, add map[table.Key
 				return nil, err
 			}
 		}
-		changed := false
-		for _, b := range add[key] {
-			changed = t.add(b) || changed
-		}
+		changed, more := change(key, &t)
 		if !changed {
 			continue
 		}
@@ -131,6 +140,7 @@ func (s *Store) burials(ctx context.Context, keys []table.Key, add map[table.Key
 			return nil, kind.E(kind.Internal, "encode a tombstone")
 		}
 		ops = append(ops, table.Put(table.Item{Key: key, Data: data}, table.IfAt(item.Version)))
+		ops = append(ops, more...)
 	}
 	return ops, nil
 }
@@ -176,6 +186,35 @@ func (l *look) read(ctx context.Context) (err error) {
 func (l *look) has(key table.Key) bool {
 	_, ok := l.items[key]
 	return ok
+}
+
+// words are what was said of opting id out, the newest key first.
+func (l *look) words(id kind.Subject) (words []dsr.Word, err error) {
+	for _, key := range l.marks[id] {
+		item, ok := l.items[key]
+		if !ok {
+			continue
+		}
+		t, err := readTombstone(item)
+		if err != nil {
+			return nil, err
+		}
+		if t.Word != nil {
+			words = append(words, t.Word.of(markOf(key)))
+		}
+	}
+	return words, nil
+}
+
+// word is that by which id is opted out, or one without Out.
+func (l *look) word(id kind.Subject) (dsr.Word, error) {
+	words, err := l.words(id)
+	for _, w := range words {
+		if w.Out {
+			return w, err
+		}
+	}
+	return dsr.Word{}, err
 }
 
 // cutoff is the latest under all marks of id.

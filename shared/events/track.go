@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"lethe/shared/dsr"
 	"lethe/shared/kind"
 	"lethe/shared/table"
 )
@@ -15,8 +16,12 @@ import (
 // A Receipt tells what became of a batch.
 type Receipt struct {
 	// Stored counts the records that are durable now, also those that replaced an
-	// earlier one. Dropped counts those that arrived after their subject was erased.
+	// earlier one. Dropped counts those that arrived after their subject was erased, or
+	// whose subject is opted out.
 	Stored, Dropped int
+	// Ties are the people whom links joined to somebody who is opted out: they are to
+	// be given to dsr.Service.Tie before the batch is answered.
+	Ties []dsr.Tie
 	// Refused are the positions of updates to a profile that would have grown beyond
 	// what can be stored; nothing of them was.
 	Refused []int
@@ -62,6 +67,9 @@ func (s *Store) track(ctx context.Context, project string, received time.Time, b
 		return Receipt{}, err
 	}
 	w := writing{store: s, project: project, received: received, look: l, at: map[table.Key]int{}, subjects: map[string]bool{}}
+	if err := w.tie(ctx, rows); err != nil {
+		return Receipt{}, err
+	}
 	for i := range rows {
 		if err := w.add(&batch[i], rows[i]); err != nil {
 			return Receipt{}, err
@@ -70,7 +78,7 @@ func (s *Store) track(ctx context.Context, project string, received time.Time, b
 	if err := w.write(ctx); err != nil {
 		return Receipt{}, err
 	}
-	return Receipt{Stored: len(batch) - w.dropped, Dropped: w.dropped}, nil
+	return Receipt{Stored: len(batch) - w.dropped, Dropped: w.dropped, Ties: w.ties}, nil
 }
 
 // A row is an event on its way to the table.

@@ -35,6 +35,16 @@ type operation struct {
 	with []byte
 }
 
+// onlyTakes reports whether every operation of u takes something away.
+func (u *Update) onlyTakes() bool {
+	for _, op := range u.operations {
+		if op.verb != "$delete" && op.verb != "$unset" && op.verb != "$remove" {
+			return false
+		}
+	}
+	return true
+}
+
 // ParseUpdate reads one update, {"$distinct_id":…,"$set":{…}}, or, with group,
 // {"$group_key":…,"$group_id":…,"$set":{…}}. raw must have passed json.Valid.
 // Members that are no operator are read past: $ip and the coordinates, which

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"lethe/shared/dsr"
 	"lethe/shared/kind"
 	"lethe/shared/table"
 )
@@ -27,6 +28,8 @@ type writing struct {
 	subjects map[string]bool // partitions that are new
 	rows     int64
 	dropped  int
+	tied     map[kind.Subject]bool // who is opted out by an edge of the batch
+	ties     []dsr.Tie
 }
 
 // large is an event in several items.
@@ -35,16 +38,25 @@ type large struct {
 	value    []byte
 }
 
-// add takes in one event, unless it is late. One that only tells of identities is
-// about both ends of its edge, and late if either was erased since.
+// add takes in one event, unless it is late or of somebody who is opted out. One that
+// only tells of identities is about both ends of its edge, and stays out if either
+// was erased since or is opted out; one that names a device and its user is that
+// user's too.
 func (w *writing) add(e *Event, r row) error {
-	late := false
+	late, err := w.out(e.Subject)
+	if err != nil {
+		return err
+	}
 	for _, g := range r.edges {
 		kept, err := w.addEdge(g)
 		if err != nil {
 			return err
 		}
-		late = late || !kept && isIdentity(e.Name)
+		user, err := w.out(g.from)
+		if err != nil {
+			return err
+		}
+		late = late || !kept && isIdentity(e.Name) || user && g.kind == byDevice
 	}
 	cutoff, err := w.look.cutoff(e.Subject)
 	if err != nil {
@@ -101,11 +113,14 @@ func (w *writing) add(e *Event, r row) error {
 	return nil
 }
 
-// addEdge takes in an edge that is new. It reports false if it was late, because
-// one of its ends was erased since.
+// addEdge takes in an edge that is new. It reports false if it stays out, because
+// one of its ends was erased since or is opted out.
 func (w *writing) addEdge(g edge) (bool, error) {
 	link := linking{edge: g}
 	for _, id := range []kind.Subject{g.from, g.to} {
+		if out, err := w.out(id); out || err != nil {
+			return false, err
+		}
 		cutoff, err := w.look.cutoff(id)
 		if err != nil || !g.time.After(cutoff.gone) {
 			return false, err

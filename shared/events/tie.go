@@ -1,0 +1,145 @@
+package events
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"lethe/shared/dsr"
+	"lethe/shared/kind"
+)
+
+// An edge that names somebody who is opted out is not stored. If it makes the other
+// end the same person, by the rules of Resolve, that person is opted out whole: the
+// rest of the batch is dropped for them as well, and Receipt.Ties names them for
+// dsr.Service.Tie. What later edges at a device are to be judged by, since this one is
+// not there, is the Owner that its opt-out keeps.
+
+// stranger stands for an owner of whom only a mark is known, and who is none of the
+// ends of the edges at hand. It is no identifier, since those are trimmed.
+const stranger kind.Subject = " "
+
+// out reports whether id is opted out, before this batch or by it.
+func (w *writing) out(id kind.Subject) (bool, error) {
+	if w.tied[id] {
+		return true, nil
+	}
+	said, err := w.look.word(id)
+	return said.Out, err
+}
+
+// tie finds out whom the edges of a batch join to somebody who is opted out.
+func (w *writing) tie(ctx context.Context, rows []row) error {
+	var open []edge
+	for _, r := range rows {
+		for _, g := range r.edges {
+			news, err := w.mayTie(g)
+			if err != nil {
+				return err
+			}
+			if news {
+				open = append(open, g)
+			}
+		}
+	}
+	if len(open) == 0 {
+		return nil
+	}
+	rules, err := w.store.rules(ctx, w.project)
+	if err != nil {
+		return err
+	}
+	g, err := w.graph(rules.Identity, rows)
+	if err != nil {
+		return err
+	}
+	w.tied = map[kind.Subject]bool{}
+	for _, e := range open {
+		if err := w.tieOne(ctx, g, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mayTie reports whether it is worth a look at what is stored whether g joins
+// somebody to who is opted out: not if the opt-outs tell.
+func (w *writing) mayTie(g edge) (bool, error) {
+	from, err := w.look.word(g.from)
+	if err != nil {
+		return false, err
+	}
+	to, err := w.look.word(g.to)
+	if err != nil || !from.Out && !to.Out {
+		return false, err
+	}
+	belongs, owner := to, g.from
+	switch g.kind {
+	case byMerge:
+		return !from.Out || !to.Out, nil
+	case byAlias:
+		belongs, owner = from, g.to
+	}
+	if belongs.Owner == "" {
+		return true, nil
+	}
+	return slices.Contains(w.store.keys.Marks(w.project, owner), belongs.Owner) && (!from.Out || !to.Out), nil
+}
+
+// graph is what is stored and the edges of the batch.
+func (w *writing) graph(rule dsr.Identity, rows []row) (*graph, error) {
+	g := w.store.graph(w.project, rule, time.Time{})
+	g.more, g.owners = map[kind.Subject][]half{}, map[kind.Subject]kind.Subject{}
+	ends := map[kind.Subject]bool{}
+	for _, r := range rows {
+		for _, e := range r.edges {
+			h := half{kind: e.kind, outgoing: true, other: e.to, received: w.received.UnixMilli(), time: e.time.UnixMilli(), user: e.from, end: e.to}
+			g.more[e.from] = append(g.more[e.from], h)
+			h.outgoing, h.other = false, e.from
+			g.more[e.to] = append(g.more[e.to], h)
+			ends[e.from], ends[e.to] = true, true
+		}
+	}
+	byMark := map[string]kind.Subject{}
+	for id := range ends {
+		for _, mark := range w.store.keys.Marks(w.project, id) {
+			byMark[mark] = id
+		}
+	}
+	for id := range ends {
+		said, err := w.look.word(id)
+		if err != nil {
+			return nil, err
+		}
+		if said.Owner == "" {
+			continue
+		}
+		if g.owners[id] = byMark[said.Owner]; g.owners[id] == "" {
+			g.owners[id] = stranger
+		}
+	}
+	return g, nil
+}
+
+// tieOne opts the people out whom e makes one with its other end.
+func (w *writing) tieOne(ctx context.Context, g *graph, e edge) error {
+	if err := g.load(ctx, []kind.Subject{e.from}); err != nil {
+		return err
+	}
+	p, err := g.person(ctx, e.from)
+	if err != nil || p.TooMany || !slices.Contains(p.IDs, e.to) {
+		return err
+	}
+	for _, id := range p.IDs {
+		if w.tied[id] {
+			continue
+		}
+		w.tied[id] = true
+		owner := g.nodes[id].belongs()
+		if owner == stranger {
+			owner = ""
+		}
+		w.ties = append(w.ties, dsr.Tie{ID: id, Owner: owner})
+	}
+	return nil
+}
