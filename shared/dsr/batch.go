@@ -66,6 +66,10 @@ type cursor struct {
 	Found   []Found `json:"found,omitempty"`
 	Looked  bool    `json:"looked,omitempty"`
 	Partial []Found `json:"partial,omitempty"`
+	// Growing means that somebody is being taken in, and Fenced is until when writes
+	// about them may be under way.
+	Growing bool      `json:"growing,omitempty"`
+	Fenced  time.Time `json:"fenced,omitzero"`
 	// Round counts how often something was left after erasing.
 	Round int `json:"round,omitempty"`
 }

@@ -65,7 +65,7 @@ func (s *Service) Begin(ctx context.Context, step Step) (Step, error) {
 		if now.set != who.set {
 			return s.later(step, time.Second), nil // whoever is new has to be claimed first
 		}
-		if r.Set != now.set && r.Confirmed == "" && r.Plan < mostPlans {
+		if r.Set != now.set && r.Plan < mostPlans {
 			// The preview, and what the guard made of it, were of others.
 			r.Set, r.Batches, r.Plan = "", 0, r.Plan+1
 			return step.after(Replan), s.swap(ctx, r, version)
@@ -74,7 +74,7 @@ func (s *Service) Begin(ctx context.Context, step Step) (Step, error) {
 			// Cursors of the preview count by the old set: those of the new begin afresh.
 			r.Set, r.Batches, r.Plan = now.set, len(now.batches), r.Plan+1
 		}
-		r.Limit, r.Reason = s.limit(r), ""
+		r.Limit, r.Reason, r.Identity = s.limit(r), "", now.rule
 		if r, err = s.move(ctx, r, version, Started, program, "begin"); err != nil {
 			return step, err
 		}

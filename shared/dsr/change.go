@@ -152,6 +152,10 @@ func (s *Service) resume(ctx context.Context, r Request, version table.Version, 
 	if !r.Status.Open() {
 		more = append(more, table.Delete(endedKey(r), table.Cond{}))
 	}
+	if r.Type == Deletion && !r.Begun() && r.Status == Failure {
+		// Who it is about, and what that is, may be long out of date.
+		r.Set, r.Batches, r.Plan = "", 0, r.Plan+1
+	}
 	r.Attempt++
 	r.Reason, r.Hold, r.Held = "", "", zeroTime
 	r.Finished, r.Refused, r.Broken = zeroTime, nil, false
@@ -183,7 +187,7 @@ func (s *Service) Confirm(ctx context.Context, project, task string, by By) (Req
 		if err := s.mayConfirm(ctx, r, by); err != nil {
 			return r, err
 		}
-		r.Confirmed = by.Actor
+		r.Confirmed, r.ConfirmedSet = by.Actor, r.Set
 	}
 	return s.resume(ctx, r, version, by, "confirm")
 }

@@ -28,13 +28,20 @@ func (s *Service) Erase(ctx context.Context, step Step) (Step, error) {
 	}
 	goOn := s.goOn()
 	if w.cursor.Phase == atErase && w.cursor.Source == "" {
+		if left := w.cursor.Fenced.Sub(s.now()); left > 0 {
+			return s.later(step, left), nil
+		}
 		grew, err := s.grow(ctx, r, &w)
 		if err != nil {
 			return step, err
 		}
-		if grew {
+		if grew || w.cursor.Growing {
 			wait, err := s.fence(ctx)
 			if err != nil {
+				return step, err
+			}
+			w.cursor.Growing, w.cursor.Fenced = false, s.now().Add(wait)
+			if err := s.save(ctx, r, &w); err != nil {
 				return step, err
 			}
 			return s.pause(step, wait), nil // and then look whether there is anyone else

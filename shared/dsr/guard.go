@@ -44,7 +44,7 @@ func (s *Service) guard(ctx context.Context, r *Request) (string, error) {
 		r.Share = math.Round(1000*float64(rows)/float64(total)) / 10
 	}
 	rules, err := s.Accounts.Rules(ctx, r.Project)
-	if err != nil || r.Confirmed != "" {
+	if err != nil || r.Confirmed != "" && r.ConfirmedSet == r.Set {
 		return "", err
 	}
 	g := rules.Guard
@@ -77,11 +77,12 @@ func (s *Service) mayConfirm(ctx context.Context, r Request, by By) error {
 	if !slices.ContainsFunc(people, is(by.Actor)) {
 		return kind.Say(kind.NotAllowed, "A person has to confirm this deletion, not a program.")
 	}
-	if !strings.EqualFold(by.Actor, r.Requester) {
-		return nil
-	}
-	if slices.ContainsFunc(people, func(p string) bool { return !strings.EqualFold(p, r.Requester) }) {
+	others := slices.ContainsFunc(people, func(p string) bool { return !strings.EqualFold(p, by.Actor) })
+	switch own := strings.EqualFold(by.Actor, r.Requester); {
+	case own && others:
 		return kind.Say(kind.NotAllowed, "Another owner or admin than the one who made this deletion has to confirm it.")
+	case !own && (others || slices.ContainsFunc(people, is(r.Requester))):
+		return nil // where there is nobody else, a program that made it is this person's
 	}
 	if left := r.Held.Add(aloneAfter).Sub(s.now()); left > 0 {
 		return kind.Say(kind.NotAllowed, "There is no other owner or admin who could confirm this deletion. You can do it yourself from "+r.Held.Add(aloneAfter).Format(time.RFC3339)+" on.")

@@ -1,6 +1,7 @@
 package dsr_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -425,5 +426,168 @@ func TestRestoreOfADeletionThatGrew(t *testing.T) {
 		if w.cutoffOf("bob").IsZero() && !slices.ContainsFunc(w.source.marks, func(m dsr.Mark) bool { return m.Name == w.keys.Mark(project, "bob") }) {
 			t.Error("late data of the other identifier is let in")
 		}
+	}
+}
+
+// What was confirmed is confirmed of those it was about, and a deletion that is run
+// again is about those of now.
+func TestGuardLooksAtWhoItIsAboutNow(t *testing.T) {
+	w := newWorld(t)
+	w.settings.CancelWindow = -1
+	w.rules.Guard = dsr.Guard{Share: 20, Rows: 5, IDs: 2}
+	w.handlers = []string{"owner@example.com", "other@example.com"}
+	w.source.total = 30
+	w.build()
+	w.people()
+	held := func(r dsr.Request, events int64) {
+		t.Helper()
+		w.settle()
+		if got := w.want(r, dsr.Staging); got.Hold != dsr.HoldGuard || got.Planned.Events != events {
+			t.Errorf("held %q, planned %+v; want %d events", got.Hold, got.Planned, events)
+		}
+	}
+	w.source.groups = [][]kind.Subject{one("cem", "c1", "c2")}
+	r := w.submit(dsr.Deletion, "cem")
+	held(r, 1)
+	w.source.groups = [][]kind.Subject{one("cem", "c1", "c2", "bob")}
+	if _, err := w.Confirm(t.Context(), project, r.Task, dsr.By{Actor: "other@example.com"}); err != nil {
+		t.Fatal(err)
+	}
+	held(r, 11)
+
+	w.source.groups = nil
+	failed := w.submit(dsr.Deletion, "nobody")
+	e := w.flow.get(failed.Task + "-1")
+	e.state, e.in.Failure = "Finish", &dsr.Failed{Error: "Unavailable"}
+	w.settle()
+	w.want(failed, dsr.Failure)
+	w.source.groups = [][]kind.Subject{one("nobody", "ann")}
+	if _, err := w.Rerun(t.Context(), project, failed.Task, dsr.By{}); err != nil {
+		t.Fatal(err)
+	}
+	held(failed, 10)
+}
+
+// The only owner does not get round the guard by a program.
+func TestGuardOfAProgramsDeletion(t *testing.T) {
+	w := newWorld(t)
+	w.rules.Guard = dsr.Guard{Share: 20, Rows: 5, IDs: 50}
+	w.source.total = 30
+	w.handlers = []string{"owner@example.com"}
+	w.build()
+	w.people()
+	sub := submission(dsr.Deletion, "ann")
+	sub.By.Actor = "robot.service-account"
+	r, err := w.Submit(t.Context(), sub)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.settle()
+	owner := dsr.By{Actor: "owner@example.com"}
+	if _, err := w.Confirm(t.Context(), project, r.Task, owner); kind.Of(err) != kind.NotAllowed {
+		t.Errorf("the only owner confirms at once: %v, want it refused", err)
+	}
+	w.advance(24 * time.Hour)
+	if _, err := w.Confirm(t.Context(), project, r.Task, owner); err != nil {
+		t.Errorf("after a day: %v", err)
+	}
+}
+
+// A backup thinks that bob is ann, which he turned out not to be before she was
+// erased: he stays.
+func TestRestoreOfADeletionThatShrank(t *testing.T) {
+	w := newWorld(t)
+	w.settings.CancelWindow = time.Hour
+	w.build()
+	w.people()
+	w.source.groups = [][]kind.Subject{one("ann", "bob")}
+	r := w.submit(dsr.Deletion, "ann")
+	w.run()
+	s := w.save()
+	w.source.groups = nil
+	w.settle()
+	w.want(r, dsr.Success)
+	w.restore(s)
+	if _, err := w.Restore(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Confirm(t.Context(), project, r.Task, dsr.By{}); err != nil {
+		t.Fatal(err)
+	}
+	w.settle()
+	if got := w.status(r); w.left("ann") > 0 || w.left("bob") != 10 || !w.cutoffOf("bob").IsZero() {
+		t.Errorf("%s; %d of ann and %d of bob are left, want 0 and 10", got.Status, w.left("ann"), w.left("bob"))
+	}
+}
+
+// Whatever links apart two runs saw, they store pieces that fit together.
+func TestPiecesGoByIdentifiers(t *testing.T) {
+	w := newWorld(t)
+	w.settings.Batch = 2000
+	w.build()
+	w.source.persons = map[kind.Subject][]kind.Subject{}
+	var ids []string
+	for i := range 50 {
+		id := kind.Subject(fmt.Sprint("p", i))
+		w.source.persons[id] = one(id)
+		ids = append(ids, string(id))
+	}
+	w.source.apart = 20
+	r := w.submit(dsr.Export, ids...)
+	if _, err := w.Plan(t.Context(), dsr.Step{Task: r.Task, Attempt: 1}); err != nil {
+		t.Fatal(err)
+	}
+	page, err := w.control.Query(t.Context(), table.Query{PK: "request#" + r.Task, From: "batch#", To: "batch$"})
+	if err != nil || len(page.Items) != 1 {
+		t.Errorf("%d items hold a batch of few identifiers, %v; want 1 whatever links they have", len(page.Items), err)
+	}
+}
+
+// dying is a table whose next write below a prefix is done and not answered.
+type dying struct {
+	table.Table
+	prefix string
+}
+
+func (d *dying) Write(ctx context.Context, ops ...table.Op) error {
+	err := d.Table.Write(ctx, ops...)
+	if err == nil && d.prefix != "" && strings.HasPrefix(ops[0].Item.SK, d.prefix) {
+		d.prefix = ""
+		return kind.E(kind.Unavailable, "the process died")
+	}
+	return err
+}
+
+// Killed when it has taken somebody in, Erase still waits for writes about them.
+func TestEraseWaitsForWhomItTookIn(t *testing.T) {
+	w := newWorld(t)
+	w.settings.CancelWindow = -1
+	w.source.fence = time.Minute
+	w.control = &dying{w.control, "grown#"}
+	w.build()
+	w.people()
+	r := w.submit(dsr.Deletion, "ann")
+	e := w.flow.get(r.Task + "-1")
+	for e.state != "Map" {
+		out, err := w.task(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.turn(out)
+	}
+	w.source.later = [][]kind.Subject{one("ann", "bob")}
+	step := dsr.Step{Task: r.Task, Attempt: 1}
+	if _, err := w.Erase(t.Context(), step); err == nil {
+		t.Fatal("the process did not die")
+	}
+	for range 2 {
+		if out, err := w.Erase(t.Context(), step); err != nil || out.Next != dsr.Later || w.left("bob") == 0 {
+			t.Errorf("Erase answers %s, %v, and %d of bob are left; want it to wait", out.Next, err, w.left("bob"))
+		}
+	}
+	w.settle()
+	w.want(r, dsr.Success)
+	if w.left("bob") > 0 {
+		t.Error("bob is left")
 	}
 }

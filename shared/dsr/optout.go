@@ -251,7 +251,11 @@ func (s *Service) blocker() (Blocker, error) {
 // everyone returns ids and all ids that are one person with one of them, each once. Of
 // an id that is linked with more than one person can have, it returns that one alone.
 func (s *Service) everyone(ctx context.Context, project string, ids []kind.Subject) ([]kind.Subject, error) {
-	people, err := s.people(ctx, project, ids, zeroTime)
+	rule, err := s.rule(ctx, Request{Project: project})
+	if err != nil {
+		return nil, err
+	}
+	people, err := s.people(ctx, project, rule, ids, zeroTime)
 	if err != nil {
 		return nil, err
 	}

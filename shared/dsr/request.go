@@ -104,10 +104,11 @@ type Request struct {
 	Period Period    `json:"period,omitzero"` // of an export's events
 	// Set names who the request was found to concern, and Batches is into how many
 	// parts that was cut. Both are set by Plan, and by a deletion's Begin.
-	Set     string    `json:"set,omitempty"`
-	Batches int       `json:"batches,omitempty"`
-	Refused []Refusal `json:"refused,omitempty"` // why it could not be served
-	Planned Tally     `json:"planned,omitzero"`  // what Plan found: a deletion's preview
+	Set      string    `json:"set,omitempty"`
+	Batches  int       `json:"batches,omitempty"`
+	Identity Identity  `json:"identity,omitempty"` // by which a deletion that has begun found them
+	Refused  []Refusal `json:"refused,omitempty"`  // why it could not be served
+	Planned  Tally     `json:"planned,omitzero"`   // what Plan found: a deletion's preview
 	// Share is what part of the project's rows that is, in percent.
 	Share    float64   `json:"share_percent,omitempty"`
 	Before   Tally     `json:"before,omitzero"` // what was there to erase, or what was exported
@@ -127,6 +128,8 @@ type Request struct {
 	Held time.Time `json:"held,omitzero"` // since when
 	// Confirmed is who let a deletion pass the guard.
 	Confirmed string `json:"confirmed,omitempty"`
+	// ConfirmedSet is Set as it was then: for others the guard asks again.
+	ConfirmedSet string `json:"confirmed_set,omitempty"`
 	// Restored is what a restore of a backup erased in the name of this deletion.
 	Restored Tally `json:"restored,omitzero"`
 	// Withdrawn means the archive was taken back because a subject in it was erased.

@@ -160,6 +160,9 @@ func (s *Service) recall(ctx context.Context, known ledger) error {
 			continue
 		}
 		r.Limit = cutoff
+		// Whom it was about was found out after the backup, and Plan does so again, by the
+		// links of then.
+		r.Set, r.Batches, r.Plan = "", 0, r.Plan+1
 		if r.Hold == HoldRestore {
 			r.Reason = heldSentence(r)
 		}

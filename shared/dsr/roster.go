@@ -24,6 +24,7 @@ type roster struct {
 	set     string
 	batches []batch
 	ids     []kind.Subject // all, resolved ones too, each once
+	rule    Identity       // by which they were found
 	refused []Refusal      // who is too many; then there is nothing else
 }
 
@@ -33,17 +34,30 @@ func (s *Service) resolve(ctx context.Context, r Request) (roster, error) {
 	if err != nil {
 		return roster{}, err
 	}
-	people, err := s.people(ctx, r.Project, submitted, zeroTime)
+	// A deletion that has begun is about those of then.
+	until := zeroTime
+	if r.Begun() {
+		until = r.Limit
+	}
+	rule, err := s.rule(ctx, r)
 	if err != nil {
 		return roster{}, err
 	}
-	var out roster
+	people, err := s.people(ctx, r.Project, rule, submitted, until)
+	if err != nil {
+		return roster{}, err
+	}
+	out := roster{rule: rule}
 	position := map[kind.Subject]int{}
 	for i, id := range submitted {
 		position[id] = i + 1
 	}
-	for _, p := range people {
-		if p.TooMany {
+	for i, p := range people {
+		if p.TooMany && r.Begun() {
+			// It cannot be refused any more. What it was about then stays out all the same.
+			people[i].IDs = p.Submitted
+			p.IDs = p.Submitted
+		} else if p.TooMany {
 			for _, id := range p.Submitted {
 				out.refused = append(out.refused, Refusal{Position: position[id], Why: fmt.Sprintf("It is linked with more than %d identifiers, which no one person has.", MaxPerson)})
 			}
@@ -64,15 +78,21 @@ func (s *Service) resolve(ctx context.Context, r Request) (roster, error) {
 	return out, out.name(s.Keys)
 }
 
+// rule is by which rule it is found out who r is about: the project's, and for a
+// deletion that has begun, that of then.
+func (s *Service) rule(ctx context.Context, r Request) (Identity, error) {
+	if r.Identity != "" {
+		return r.Identity, nil
+	}
+	rules, err := s.Accounts.Rules(ctx, r.Project)
+	return rules.Identity, err
+}
+
 // people asks the source that knows who is whom.
-func (s *Service) people(ctx context.Context, project string, ids []kind.Subject, until time.Time) ([]Person, error) {
+func (s *Service) people(ctx context.Context, project string, rule Identity, ids []kind.Subject, until time.Time) ([]Person, error) {
 	for _, src := range s.Sources {
 		if knows, ok := src.(Resolver); ok {
-			rules, err := s.Accounts.Rules(ctx, project)
-			if err != nil {
-				return nil, err
-			}
-			return knows.Resolve(ctx, project, rules.Identity, ids, until)
+			return knows.Resolve(ctx, project, rule, ids, until)
 		}
 	}
 	people := make([]Person, len(ids))
@@ -142,21 +162,30 @@ func (s *Service) keep(ctx context.Context, r Request, o roster) error {
 	return kind.Wrap("write batches", s.Control.WriteMany(ctx, ops))
 }
 
+// apartBytes is the most that the names of links apart take of an item.
+const apartBytes = 60_000
+
 // pieces cuts a batch into parts that fit an item. A person whose identifiers do
 // not fit one is in several.
 func (b batch) pieces() []batch {
 	var out []batch
-	piece, size := batch{Source: b.Source}, 0
+	piece, size, named := batch{Source: b.Source}, 0, 0
 	turn := func() {
 		out = append(out, piece)
-		piece, size = batch{Source: b.Source}, 0
+		piece, size, named = batch{Source: b.Source}, 0, 0
 	}
 	for _, c := range b.Clusters {
 		rest := c
 		rest.Submitted, rest.IDs = nil, nil
 		size += 100
+		// Where pieces end must go by what the set is named after, so that two runs which
+		// saw other links apart cannot leave some of each.
+		bytes := 0
 		for _, l := range c.Apart {
-			size += storedSize(l.ID) + storedSize(l.To)
+			bytes += storedSize(l.ID) + storedSize(l.To) + 30
+		}
+		if named += bytes; named > apartBytes {
+			rest.Apart, named = nil, named-bytes
 		}
 		for _, list := range []struct{ from, into *[]string }{{&c.Submitted, &rest.Submitted}, {&c.IDs, &rest.IDs}} {
 			for _, id := range *list.from {
@@ -206,7 +235,11 @@ func (s *Service) grow(ctx context.Context, r Request, w *work) (bool, error) {
 			at[id] = i
 		}
 	}
-	people, err := s.people(ctx, r.Project, ids, r.Limit)
+	rule, err := s.rule(ctx, r)
+	if err != nil {
+		return false, err
+	}
+	people, err := s.people(ctx, r.Project, rule, ids, r.Limit)
 	if err != nil {
 		return false, err
 	}
@@ -227,6 +260,11 @@ func (s *Service) grow(ctx context.Context, r Request, w *work) (bool, error) {
 	}
 	if len(fresh) == 0 {
 		return false, nil
+	}
+	// From here on, until their writes under way have ended, nothing is counted.
+	w.cursor.Growing = true
+	if err := s.save(ctx, r, w); err != nil {
+		return false, err
 	}
 	if err := s.setMarks(ctx, r, fresh, true); err != nil {
 		return false, err

@@ -349,6 +349,7 @@ type source struct {
 	// only.
 	groups, later [][]kind.Subject
 	persons       map[kind.Subject][]kind.Subject // of very many, who is who
+	apart         int                             // links of each that are not followed
 	resolving     func()                          // is called when somebody asks
 	total         int64                           // what Rows tells
 	broken        bool                            // Collect fails for good
@@ -407,7 +408,10 @@ func (s *source) Resolve(_ context.Context, _ string, _ dsr.Identity, ids []kind
 	if s.persons != nil {
 		people := make([]dsr.Person, len(ids))
 		for i, id := range ids {
-			people[i] = dsr.Person{Submitted: ids[i : i+1], IDs: s.persons[id]}
+			people[i] = dsr.Person{Submitted: ids[i : i+1], IDs: s.persons[id], ApartCount: s.apart}
+			for range s.apart {
+				people[i].Apart = append(people[i].Apart, dsr.Link{Kind: "alias", ID: id, To: kind.Subject(strings.Repeat("x", 250))})
+			}
 		}
 		return people, nil
 	}

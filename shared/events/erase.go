@@ -2,6 +2,7 @@ package events
 
 import (
 	"context"
+	"strings"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -15,14 +16,18 @@ import (
 // transaction, also that in the partition of another id; so it does with what
 // becomes of a record for Categories and Sources. What a step changes in many
 // partitions goes in few writes, since most people have little.
+//
+// Edges go when nothing else of the scope is left: while a device has data of the
+// person it belongs to, nobody else may come to own it.
 func (s *Store) Erase(ctx context.Context, scope dsr.Scope, cursor string) (dsr.Progress, error) {
+	cursor, edges := strings.CutPrefix(cursor, edgesCursor)
 	at, err := readPlace(cursor, scope)
 	if err != nil {
 		return dsr.Progress{}, err
 	}
 	progress := dsr.Progress{Cursor: cursor, Done: true}
 	rows := 0
-	r := removal{store: s, scope: scope, seen: map[table.Key]bool{}, left: map[string]bool{}}
+	r := removal{store: s, scope: scope, edges: edges, seen: map[table.Key]bool{}, left: map[string]bool{}}
 	err = s.walk(ctx, scope, at, func(p page) (bool, error) {
 		if err := r.add(ctx, p); err != nil {
 			return false, err
@@ -35,13 +40,23 @@ func (s *Store) Erase(ctx context.Context, scope dsr.Scope, cursor string) (dsr.
 	if err == nil {
 		err = r.apply(ctx)
 	}
+	switch {
+	case edges:
+		progress.Cursor = edgesCursor + progress.Cursor
+	case progress.Done && scope.Disclosure != dsr.Sources:
+		progress.Cursor, progress.Done = edgesCursor, false
+	}
 	return progress, kind.Wrap("erase events", err)
 }
+
+// edgesCursor begins the cursor of a step that removes edges.
+const edgesCursor = "edges "
 
 // A removal is what a step of Erase removes.
 type removal struct {
 	store  *Store
 	scope  dsr.Scope
+	edges  bool // they are to go, and else they are to stay
 	events []table.Op
 	// swaps are profiles and edges, each of which goes whole or not at all, and
 	// records that are changed. Loose are pieces that may belong to none of them.
@@ -59,7 +74,7 @@ func (r *removal) add(ctx context.Context, p page) error {
 		if err != nil {
 			return err
 		}
-		if !in {
+		if !in || r.edges != (w == anEdge) {
 			continue
 		}
 		switch {

@@ -142,9 +142,7 @@ func (g *graph) read(ctx context.Context, id kind.Subject) (*node, error) {
 			if err != nil {
 				return nil, err
 			}
-			if g.until.IsZero() || within(dsr.Scope{Limit: g.until, Erasure: true}, h.received, time.UnixMilli(h.time)) {
-				n.edges = append(n.edges, h)
-			}
+			n.edges = append(n.edges, h)
 		}
 		if page.Next == "" {
 			break
@@ -164,6 +162,10 @@ func (g *graph) read(ctx context.Context, id kind.Subject) (*node, error) {
 		}
 		n.user = n.user || g.rule == dsr.Simplified && (h.kind == byMerge || claims && h.outgoing)
 	}
+	// What is first, and who is a user, goes by all edges; a later one is not followed.
+	n.edges = slices.DeleteFunc(n.edges, func(h half) bool {
+		return !g.until.IsZero() && !within(dsr.Scope{Limit: g.until, Erasure: true}, h.received, time.UnixMilli(h.time))
+	})
 	return n, nil
 }
 

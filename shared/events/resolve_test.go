@@ -239,3 +239,45 @@ func TestResolveAfterAnErasure(t *testing.T) {
 		t.Errorf("after new links: %q", got)
 	}
 }
+
+// While a device has data of the person it belongs to, nobody else comes to own it,
+// also if the erasure is cut off.
+func TestEraseRemovesEdgesLast(t *testing.T) {
+	s := newShop(t)
+	s.tell("identify u z", "identify v z")
+	var many []string
+	for i := range 4500 {
+		many = append(many, seen("u", fmt.Sprint("u", i), i))
+	}
+	s.event(append(many, seen("z", "z1", 1))...)
+	erasure := s.people("u z")
+	erasure.Erasure, erasure.Limit = true, s.clock()
+	cursor, steps := "", 0
+	for done := false; !done; steps++ {
+		p, err := s.Erase(t.Context(), erasure, cursor)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cursor, done = p.Cursor, p.Done
+		export := s.people("z")
+		if got := s.resolve(dsr.Simplified, time.Time{}, "z"); got != "u z /identify:z-v" && len(s.export(export)) > 0 {
+			t.Errorf("after step %d the device is of %q, with the first one's data in it", steps, got)
+		}
+	}
+	if found, _ := s.steps(s.Find, erasure); steps < 3 || len(found) > 0 {
+		t.Errorf("%d steps leave %v", steps, found)
+	}
+}
+
+// A link that is newer than an erasure's cutoff is not followed, and still decides
+// whose a device is.
+func TestResolveUpToACutoffDecidesByEverything(t *testing.T) {
+	s := newShop(t)
+	limit := s.clock()
+	s.tell("device x f")
+	s.pass(time.Second)
+	s.event(link("device", "v", "f", limit.Add(-time.Second))) // late
+	if got := s.resolve(dsr.Simplified, limit, "v"); got != "v /device:v-f" {
+		t.Errorf("got %q: the device belongs to the one who came first", got)
+	}
+}
