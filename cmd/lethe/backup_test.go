@@ -98,6 +98,10 @@ func TestBackupAndRestore(t *testing.T) {
 	before := p.GDPR
 	p.kill(t)
 
+	// A backup is no data directory, and nothing spoils it.
+	if status, _, diag := lethe(t, "serve", "--demo", "--json", "--listen", "127.0.0.1:0", "--data", backup); status != 3 || !strings.Contains(diag, "lethe restore") {
+		t.Errorf("serve of a backup: status %d %q", status, diag)
+	}
 	got := restore(t, backup, "--data", data)
 	if got.Erasures != 1 || got.Erased.Subjects != 1 || got.Erased.Events != 1 || got.OptOuts != 1 || got.Archives != 1 || got.Held != 1 || got.Ended != 1 || len(got.Gaps) > 0 || got.Lost == nil || len(got.Lost) > 0 {
 		t.Errorf("restore tells %+v", got)

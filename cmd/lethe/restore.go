@@ -245,7 +245,8 @@ func (r *restoration) tell(out io.Writer) error {
 	line("  erasures in the ledger        %d", r.Erasures)
 	for _, g := range r.Gaps {
 		line("  NOT KNOWN                     erasures from %s to %s: nothing tells who they were.", g.From.Format(time.RFC3339), g.Until.Format(time.RFC3339))
-		line("                                Delete again whoever was deleted then, and remove the file erasures-unknown.")
+		line("                                Delete again whoever was deleted then, opt out again who was opted out then,")
+		line("                                and remove the file erasures-unknown.")
 	}
 	line("  came back and erased again    %d people: %d events, %d profiles, %d links", r.Erased.Subjects, r.Erased.Events, r.Erased.Profiles, r.Erased.Edges)
 	line("  opted out by the ledger       %d identifiers", r.OptOuts)

@@ -81,7 +81,8 @@ func Holds(dir string) bool {
 
 // Open opens the directory, and makes what is absent. It returns kind.Conflict
 // where another process has it, kind.Forbidden where it cannot be written, and
-// kind.Corrupt where something in it is damaged or missing, all with a sentence.
+// kind.Corrupt where something in it is damaged or missing, and kind.Invalid, before
+// anything is written, where it is a backup; all with a sentence.
 func Open(c Config) (_ *Platform, err error) {
 	p := &Platform{config: c}
 	p.address.Store("")
@@ -90,6 +91,9 @@ func Open(c Config) (_ *Platform, err error) {
 			err = errors.Join(err, p.Close())
 		}
 	}()
+	if _, err := os.Stat(filepath.Join(c.Data, backupFile)); err == nil {
+		return nil, kind.Say(kind.Invalid, "The directory that --data names is a backup, which working in it would spoil: put it into a data directory with lethe restore.")
+	}
 	if p.lock, err = LockDir(c.Data); err != nil {
 		return nil, err
 	}
