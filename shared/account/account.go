@@ -43,7 +43,17 @@ type Project struct {
 type Actor struct {
 	// Name is a mail address, or the name of a service account.
 	Name string
+	By   Proof
 }
+
+// A Proof is how an actor proved who it is.
+type Proof string
+
+const (
+	ByToken   Proof = "GDPR token" // good for the GDPR API alone
+	BySecret  Proof = "service account"
+	BySession Proof = "session"
+)
 
 // Project reads one project; kind.NotFound without it.
 func (a *Accounts) Project(ctx context.Context, id string) (Project, error) {
@@ -117,7 +127,7 @@ func (a *Accounts) Bearer(ctx context.Context, token string) (Actor, error) {
 	case revoked:
 		return Actor{}, kind.Say(kind.Unauthorized, "This GDPR token was revoked. Make a new one.")
 	}
-	return Actor{Name: c.Owner}, nil
+	return Actor{Name: c.Owner, By: ByToken}, nil
 }
 
 // ServiceAccount tells whether the secret is that service account's. If not, it
@@ -131,16 +141,37 @@ func (a *Accounts) ServiceAccount(ctx context.Context, name, secret string) (Act
 	if err != nil || c.ended(a.clock()) != "" || subtle.ConstantTimeCompare([]byte(c.Owner), []byte(name)) != 1 {
 		return Actor{}, kind.Say(kind.Unauthorized, "This service account is not known, or its secret is another.")
 	}
-	return Actor{Name: c.Owner}, nil
+	return Actor{Name: c.Owner, By: BySecret}, nil
 }
 
+// credential reads what a secret stands for, and notes when it was used where that is
+// told, to the hour.
 func (a *Accounts) credential(ctx context.Context, u use, secret string) (credential, error) {
-	var c credential
-	if err := a.read(ctx, credentialKey(secret), &c); err != nil {
+	key := credentialKey(secret)
+	used := table.Key{PK: key.PK, SK: usedSK}
+	keys := []table.Key{key}
+	if u == gdprToken || u == serviceSecret {
+		keys = append(keys, used)
+	}
+	items, err := a.control.GetMany(ctx, keys)
+	if err != nil {
 		return credential{}, err
+	}
+	item, ok := items[key]
+	if !ok {
+		return credential{}, kind.E(kind.NotFound, "read credential")
+	}
+	var c credential
+	if json.Unmarshal(item.Data, &c) != nil {
+		return credential{}, kind.E(kind.Corrupt, "read credential")
 	}
 	if c.Use != u {
 		return credential{}, kind.E(kind.NotFound, "read credential")
+	}
+	now := a.clock()
+	if len(keys) > 1 && c.ended(now) == "" && now.Sub(usedIn(items[used])) >= time.Hour {
+		// It is told for information: without it the caller is who it is all the same.
+		_ = a.control.Write(ctx, table.Put(table.Item{Key: used, Count: now.UnixMilli(), Expires: c.forgotten()}, table.Cond{}))
 	}
 	return c, nil
 }

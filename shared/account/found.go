@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"math/big"
 	"net/mail"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -68,7 +69,7 @@ func (a *Accounts) Found(ctx context.Context, f Founding) (Credentials, error) {
 	}
 
 	c := newCredentials()
-	ops, err := a.founding(ctx, f, owner, c)
+	ops, err := a.founding(f, owner, c)
 	if err != nil {
 		return Credentials{}, kind.Wrap(op, err)
 	}
@@ -77,7 +78,10 @@ func (a *Accounts) Found(ctx context.Context, f Founding) (Credentials, error) {
 			return Credentials{}, kind.Wrap("keep credentials", err)
 		}
 	}
-	if err := a.control.Write(ctx, ops...); err != nil {
+	e := dsr.Entry{Time: a.clock().UTC(), Actor: owner, Action: "found"}
+	own := e
+	own.Project = c.ProjectID
+	if err := a.record(ctx, dsr.Defaults().KeepRecords, []dsr.Entry{e, own}, ops); err != nil {
 		if kind.Of(err) == kind.Conflict {
 			return Credentials{}, taken
 		}
@@ -86,7 +90,7 @@ func (a *Accounts) Found(ctx context.Context, f Founding) (Credentials, error) {
 	return c, nil
 }
 
-func (a *Accounts) founding(ctx context.Context, f Founding, owner string, c Credentials) ([]table.Op, error) {
+func (a *Accounts) founding(f Founding, owner string, c Credentials) ([]table.Op, error) {
 	now := a.clock().UTC()
 	var ops []table.Op
 	for _, r := range []struct {
@@ -94,13 +98,12 @@ func (a *Accounts) founding(ctx context.Context, f Founding, owner string, c Cre
 		record any
 	}{
 		{organisationKey(), organisation{Name: or(f.OrgName, "Organisation"), Created: now}},
-		{projectKey(c.ProjectID), Project{ID: c.ProjectID, Name: or(f.ProjectName, "Project"), Token: c.ProjectToken, Created: now}},
-		{memberKey(owner), membership{Name: owner, Role: Owner, Since: now}},
-		{projectMemberKey(c.ProjectID, c.ServiceAccount), membership{Name: c.ServiceAccount, Role: Admin, Since: now}},
-		{credentialKey(c.ProjectToken), credential{Use: projectToken, Project: c.ProjectID, Created: now}},
-		{credentialKey(c.APISecret), credential{Use: apiSecret, Project: c.ProjectID, Created: now}},
-		{credentialKey(c.GDPRToken), credential{Use: gdprToken, Owner: owner, Created: now, Expires: now.Add(TokenLife)}},
-		{credentialKey(c.ServiceSecret), credential{Use: serviceSecret, Owner: c.ServiceAccount, Created: now}},
+		{personKey(owner), person{Name: owner, Since: now}},
+		{memberKey("", owner), membership{Name: owner, Role: Owner, Since: now}},
+		{membershipKey("", owner), membership{Name: owner, Role: Owner, Since: now}},
+		{personKey(c.ServiceAccount), person{Name: c.ServiceAccount, Since: now}},
+		{memberKey(c.ProjectID, c.ServiceAccount), membership{Name: c.ServiceAccount, Role: Admin, Since: now}},
+		{membershipKey(c.ProjectID, c.ServiceAccount), membership{Name: c.ServiceAccount, Role: Admin, Since: now}},
 	} {
 		op, err := fresh(r.key, r.record)
 		if err != nil {
@@ -108,8 +111,16 @@ func (a *Accounts) founding(ctx context.Context, f Founding, owner string, c Cre
 		}
 		ops = append(ops, op)
 	}
-	entry, err := a.Record(ctx, dsr.Entry{Project: c.ProjectID, Time: now, Actor: owner, Action: "project.found"})
-	return append(ops, entry...), err
+	project, err := NewProject{Project{ID: c.ProjectID, Name: or(f.ProjectName, "Project"), Token: c.ProjectToken, Created: now}, c.APISecret}.ops()
+	if err != nil {
+		return nil, err
+	}
+	token, err := giveToken(c.GDPRToken, tokenOf(owner, c.GDPRToken, now))
+	if err != nil {
+		return nil, err
+	}
+	secret, err := give(personPK(c.ServiceAccount), c.ServiceSecret, newServiceSecret(c.ServiceAccount, now))
+	return slices.Concat(ops, project, token, secret), err
 }
 
 func newCredentials() Credentials {
@@ -143,9 +154,16 @@ func randomProjectID() string {
 func parseMail(s string) (string, error) {
 	address, err := mail.ParseAddress(s)
 	if err != nil || address.Address != s || len(s) > 254 {
-		return "", kind.Say(kind.Invalid, "The owner must be a plain mail address of at most 254 characters.")
+		return "", kind.Say(kind.Invalid, "A person must be named by a plain mail address of at most 254 characters, such as pat@example.com.")
 	}
 	return s, nil
+}
+
+func checkProjectName(name string) error {
+	if name == "" {
+		return kind.Say(kind.Invalid, "name is empty. Give the project a name.")
+	}
+	return checkNames(name)
 }
 
 func checkNames(names ...string) error {

@@ -3,6 +3,8 @@ package account
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"slices"
 	"strings"
 
 	"lethe/shared/dsr"
@@ -10,7 +12,7 @@ import (
 	"lethe/shared/table"
 )
 
-// EndTokens ends every GDPR token there is, since a backup that was restored does
+// EndTokens ends every GDPR token, session and sign-in link there is, since a backup that was restored does
 // not know which were revoked after it, and makes one new token for an owner of
 // the organisation, without which nobody could confirm a request. Keep is given
 // it, in the clear and once, before anything is changed; if it fails nothing is.
@@ -38,34 +40,16 @@ func (a *Accounts) EndTokens(ctx context.Context, keep func(token string) error)
 	if err != nil {
 		return ended, kind.Wrap(op, err)
 	}
-	made, err := fresh(credentialKey(token), credential{Use: gdprToken, Owner: owner, Created: now, Expires: now.Add(TokenLife)})
+	made, err := giveToken(token, tokenOf(owner, token, now))
 	if err != nil {
 		return ended, kind.Wrap(op, err)
 	}
-	ops := []table.Op{made}
-	projects, err := a.Projects(ctx)
-	if err != nil {
-		return ended, kind.Wrap(op, err)
-	}
-	for _, p := range projects {
-		entry, err := a.Record(ctx, dsr.Entry{Project: p.ID, Time: now, Actor: "lethe", Action: "tokens.end"})
-		if err != nil {
-			return ended, kind.Wrap(op, err)
-		}
-		ops = append(ops, entry...)
-	}
-	for len(ops) > 0 {
-		n := min(len(ops), table.MaxOps)
-		if err := a.control.Write(ctx, ops[:n]...); err != nil {
-			return ended, kind.Wrap(op, err)
-		}
-		ops = ops[n:]
-	}
-	return ended, nil
+	e := dsr.Entry{Time: now, Actor: "lethe", Action: "tokens.end", Detail: fmt.Sprintf("%d tokens, sessions and sign-in links, after a restore", ended)}
+	return ended, kind.Wrap(op, a.Record(ctx, e, made...))
 }
 
-// endToken ends the GDPR token of one partition, unless it has ended or is a
-// credential of another use.
+// endToken ends what one partition holds, unless it has ended or is a credential of
+// another use.
 func (a *Accounts) endToken(ctx context.Context, pk string) (int, error) {
 	item, err := a.control.Get(ctx, table.Key{PK: pk, SK: credentialSK})
 	if kind.Of(err) == kind.NotFound {
@@ -79,36 +63,31 @@ func (a *Accounts) endToken(ctx context.Context, pk string) (int, error) {
 		return 0, kind.E(kind.Corrupt, "read a credential")
 	}
 	now := a.clock().UTC()
-	if c.Use != gdprToken || c.ended(now) != "" {
+	if !slices.Contains([]use{gdprToken, session, signInLink}, c.Use) || c.ended(now) != "" {
 		return 0, nil
 	}
 	c.Revoked = now
 	if item.Data, err = json.Marshal(c); err != nil {
 		return 0, kind.E(kind.Internal, "write a credential")
 	}
-	return 1, a.control.Write(ctx, table.Put(item, table.IfAt(item.Version)))
+	item.Expires = c.forgotten()
+	ops := []table.Op{table.Put(item, table.IfAt(item.Version))}
+	if c.Use == gdprToken {
+		ops = append(ops, table.Delete(expiringKey(c), table.Cond{}))
+	}
+	return 1, a.control.Write(ctx, ops...)
 }
 
 // owner is the first owner of the organisation, by name.
 func (a *Accounts) owner(ctx context.Context) (string, error) {
-	q := table.Query{PK: directory, From: memberPrefix, To: afterMembers}
-	for {
-		page, err := a.control.Query(ctx, q)
-		if err != nil {
-			return "", err
-		}
-		for _, item := range page.Items {
-			var m membership
-			if err := json.Unmarshal(item.Data, &m); err != nil {
-				return "", kind.E(kind.Corrupt, "read a member")
-			}
-			if m.Role == Owner {
-				return m.Name, nil
-			}
-		}
-		if page.Next == "" {
-			return "", kind.Say(kind.NotFound, "The organisation has no owner.")
-		}
-		q.After = page.Next
+	members, err := a.Members(ctx, "")
+	if err != nil {
+		return "", err
 	}
+	for _, m := range members {
+		if m.Role == Owner {
+			return m.Name, nil
+		}
+	}
+	return "", kind.Say(kind.NotFound, "The organisation has no owner.")
 }

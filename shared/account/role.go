@@ -2,12 +2,11 @@ package account
 
 import (
 	"context"
-	"encoding/json"
 	"slices"
 	"strings"
 
+	"lethe/shared/dsr"
 	"lethe/shared/kind"
-	"lethe/shared/table"
 )
 
 // A Role is what a member is in the organisation or in a project. A role in the
@@ -24,15 +23,21 @@ const (
 // handles reports whether the role may see and submit requests and make tokens.
 func (r Role) handles() bool { return r == Owner || r == Admin }
 
+// imports reports whether the role may send in events and profiles.
+func (r Role) imports() bool { return r.handles() || r == Analyst }
+
+// rank orders roles by what they may; 0 is none.
+func (r Role) rank() int { return 1 + slices.Index([]Role{Consumer, Analyst, Admin, Owner}, r) }
+
 // MayHandle returns nil if the actor may see and submit the project's requests:
 // an owner or admin of the organisation or of the project. Anyone else gets
 // kind.Forbidden with a sentence.
 func (a *Accounts) MayHandle(ctx context.Context, actor Actor, p Project) error {
-	ok, err := a.handles(ctx, actor, p.ID)
+	role, err := a.power(ctx, dsr.By{Actor: actor.Name}, p.ID)
 	if err != nil {
 		return kind.Wrap("check role", err)
 	}
-	if !ok {
+	if !role.handles() {
 		return kind.Say(kind.Forbidden, "Only owners and admins of the project or of its organisation may see or submit its requests.")
 	}
 	return nil
@@ -42,21 +47,22 @@ func (a *Accounts) MayHandle(ctx context.Context, actor Actor, p Project) error 
 // owner or admin of the organisation. Anyone else gets kind.Forbidden with a
 // sentence.
 func (a *Accounts) MaySettle(ctx context.Context, actor Actor) error {
-	ok, err := a.handling(ctx, memberKey(actor.Name))
+	role, err := a.power(ctx, dsr.By{Actor: actor.Name}, "")
 	if err != nil {
 		return kind.Wrap("check role", err)
 	}
-	if !ok {
-		return kind.Say(kind.Forbidden, "Only owners and admins of the organisation may change what holds for all of its projects.")
+	if !role.handles() {
+		return kind.Say(kind.Forbidden, "Only owners and admins of the organisation may see or change what holds for all of its projects.")
 	}
 	return nil
 }
 
-// MayImport returns the project if the actor may import events into it: an owner
-// or admin, as for MayHandle. A project that does not exist is kind.Forbidden with
-// the same sentence, so that ids cannot be tried out.
+// MayImport returns the project if the actor may import events into it: an owner,
+// admin or analyst of it or of the organisation, so that what sends data in needs no
+// right to erase any. A project that does not exist is kind.Forbidden with the same
+// sentence, so that ids cannot be tried out.
 func (a *Accounts) MayImport(ctx context.Context, actor Actor, projectID string) (Project, error) {
-	refused := kind.Say(kind.Forbidden, "Only owners and admins of the project or of its organisation may import into it. Check project_id.")
+	refused := kind.Say(kind.Forbidden, "Only owners, admins and analysts of the project or of its organisation may import into it. Check project_id.")
 	p, err := a.Project(ctx, projectID)
 	if kind.Of(err) == kind.NotFound {
 		return Project{}, refused
@@ -64,62 +70,28 @@ func (a *Accounts) MayImport(ctx context.Context, actor Actor, projectID string)
 	if err != nil {
 		return Project{}, err
 	}
-	ok, err := a.handles(ctx, actor, p.ID)
+	role, err := a.power(ctx, dsr.By{Actor: actor.Name}, p.ID)
 	if err != nil {
 		return Project{}, kind.Wrap("check role", err)
 	}
-	if !ok {
+	if !role.imports() {
 		return Project{}, refused
 	}
 	return p, nil
 }
 
-func (a *Accounts) handles(ctx context.Context, actor Actor, project string) (bool, error) {
-	return a.handling(ctx, memberKey(actor.Name), projectMemberKey(project, actor.Name))
-}
-
-// handling reports whether one of the memberships is of a role that handles.
-func (a *Accounts) handling(ctx context.Context, memberships ...table.Key) (bool, error) {
-	items, err := a.control.GetMany(ctx, memberships)
-	if err != nil {
-		return false, err
-	}
-	for _, item := range items {
-		var m membership
-		if err := json.Unmarshal(item.Data, &m); err != nil {
-			return false, kind.E(kind.Corrupt, "read membership")
-		}
-		if m.Role.handles() {
-			return true, nil
-		}
-	}
-	return false, nil
-}
-
 // Handlers implements dsr.Accounts.
 func (a *Accounts) Handlers(ctx context.Context, project string) ([]string, error) {
 	var names []string
-	for _, pk := range []string{directory, projectMemberKey(project, "").PK} {
-		q := table.Query{PK: pk, From: memberPrefix, To: afterMembers}
-		for {
-			page, err := a.control.Query(ctx, q)
-			if err != nil {
-				return nil, kind.Wrap("list owners and admins", err)
+	for _, where := range []string{"", project} {
+		members, err := a.Members(ctx, where)
+		if err != nil {
+			return nil, err
+		}
+		for _, m := range members {
+			if m.Role.handles() && !m.Service && !slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, m.Name) }) {
+				names = append(names, m.Name)
 			}
-			for _, item := range page.Items {
-				var m membership
-				if json.Unmarshal(item.Data, &m) != nil {
-					return nil, kind.E(kind.Corrupt, "read membership")
-				}
-				// A service account has a name that is no mail address.
-				if m.Role.handles() && strings.Contains(m.Name, "@") && !slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, m.Name) }) {
-					names = append(names, m.Name)
-				}
-			}
-			if page.Next == "" {
-				break
-			}
-			q.After = page.Next
 		}
 	}
 	return names, nil

@@ -72,13 +72,15 @@ func (a *Accounts) SetRules(ctx context.Context, project string, by dsr.By, chan
 	if next, err = next.Check(); err != nil {
 		return was, err
 	}
+	now := a.clock().UTC()
 	var ops []table.Op
+	var entries []dsr.Entry
 	for _, part := range []struct {
 		name, trail string
 		key         table.Key
 		was, next   any
 	}{
-		{"organisation", organisationTrail, organisationRulesKey(), was.Organisation, next.Organisation},
+		{"organisation", "", organisationRulesKey(), was.Organisation, next.Organisation},
 		{"project", project, projectRulesKey(project), was.Project, next.Project},
 	} {
 		changed, err := difference(part.was, part.next)
@@ -93,18 +95,14 @@ func (a *Accounts) SetRules(ctx context.Context, project string, by dsr.By, chan
 			return was, kind.E(kind.Internal, op, err)
 		}
 		ops = append(ops, table.Put(table.Item{Key: part.key, Data: data}, table.IfAt(versions[part.key])))
-		entry, err := a.entry(part.trail, next.KeepRecords, dsr.Entry{
-			Project: project, Time: a.clock().UTC(), Actor: by.Actor, From: by.From, Action: "settings." + part.name, Detail: strings.Join(changed, "; "),
+		entries = append(entries, dsr.Entry{
+			Project: part.trail, Time: now, Actor: by.Actor, From: by.From, Action: "settings." + part.name, Detail: strings.Join(changed, "; "),
 		})
-		if err != nil {
-			return was, kind.Wrap(op, err)
-		}
-		ops = append(ops, entry)
 	}
 	if len(ops) == 0 {
 		return next, nil
 	}
-	if err := a.control.Write(ctx, ops...); err != nil {
+	if err := a.record(ctx, next.KeepRecords, entries, ops); err != nil {
 		if kind.Of(err) == kind.Conflict {
 			return was, kind.Say(kind.Conflict, "Somebody else changed the settings at the same moment. Read them, and send your change again.")
 		}

@@ -215,13 +215,13 @@ func (s *Service) Extend(ctx context.Context, project, task, reason string, by B
 	}
 	r.Extension = reason
 	r.Due = extended(r.Compliance, r.Created, location(r.TimeZone))
-	audit, err := s.Accounts.Record(ctx, Entry{Project: project, Time: s.now(), Actor: by.Actor, From: by.From, Action: "extend", Task: task})
+	put, err := s.put(r, version)
 	if err != nil {
-		return r, kind.Wrap("audit", err)
+		return r, err
 	}
-	err = s.swap(ctx, r, version, audit...)
+	err = s.Accounts.Record(ctx, Entry{Project: project, Time: s.now(), Actor: by.Actor, From: by.From, Action: "extend", Task: task}, put)
 	if kind.Of(err) == kind.Conflict {
 		return r, kind.Say(kind.Conflict, "This request was changed by someone else at the same moment. Look at it again.")
 	}
-	return r, err
+	return r, kind.Wrap("change the request", err)
 }

@@ -313,11 +313,7 @@ func (s *Service) say(ctx context.Context, project string, words []Word, at time
 	}
 	entry := ledgerEntry{Task: newTask(), Project: project, Cutoff: at}
 	entry.say(words)
-	audit, err := s.Accounts.Record(ctx, Entry{Project: project, Time: s.now(), Actor: by.Actor, From: by.From, Action: action})
-	if err != nil {
-		return kind.Wrap("audit", err)
-	}
-	if err := s.Control.Write(ctx, audit...); err != nil {
+	if err := s.Accounts.Record(ctx, Entry{Project: project, Time: s.now(), Actor: by.Actor, From: by.From, Action: action}); err != nil {
 		return kind.Wrap("audit", err)
 	}
 	if err := s.writeLedger(ctx, entry); err != nil {

@@ -281,7 +281,7 @@ func TestWhatCannotBlock(t *testing.T) {
 		}
 	}
 	// A lake takes nothing in.
-	w.Service = dsr.New(dsr.Parts{Control: w.control, Bucket: w.bucket, Workflow: w.flow, Sources: []dsr.Source{w.source}, Accounts: accounts{rules: w.rules}, Keys: w.keys, Clock: w.now, Log: w.log})
+	w.Service = dsr.New(dsr.Parts{Control: w.control, Bucket: w.bucket, Workflow: w.flow, Sources: []dsr.Source{w.source}, Accounts: accounts{control: w.control, rules: w.rules}, Keys: w.keys, Clock: w.now, Log: w.log})
 	sub.Type = dsr.Deletion
 	_, block := w.Submit(w.ctx, sub)
 	_, add := w.OptOut(w.ctx, project, []string{"ann"}, pat)

@@ -49,10 +49,13 @@ const (
 	ExecutionAborted   ExecutionStatus = "ABORTED"
 )
 
-// An Auditor makes the operations that put an entry into the audit trail, to be
-// written in the same transaction as what they tell of.
+// An Auditor keeps the audit trail.
 type Auditor interface {
-	Record(ctx context.Context, e Entry) ([]table.Op, error)
+	// Record writes operations in the control table and an entry that tells of them,
+	// all or nothing. What goes wrong with the operations it returns as table.Write
+	// does, table.Failed being positions in ops; that others write entries at the same
+	// time is no error.
+	Record(ctx context.Context, e Entry, ops ...table.Op) error
 }
 
 // Accounts is what the domain asks of whoever knows the organisation.
@@ -65,18 +68,32 @@ type Accounts interface {
 	// Handlers returns the mail addresses of everyone who may handle the requests of
 	// a project: owners and admins, no programs.
 	Handlers(ctx context.Context, project string) ([]string, error)
+	// ExpiringTokens calls f with the GDPR tokens that end from one time on and before
+	// another, of which their owners are to be reminded, the first to end first.
+	ExpiringTokens(ctx context.Context, from, to time.Time, f func(ExpiringToken) error) error
 }
 
-// An Entry of the audit trail tells who did what to which request. It never holds
-// an identifier of a data subject.
+// An ExpiringToken is a GDPR token that ends, or ended, at Expires.
+type ExpiringToken struct {
+	ID      string // names it for good
+	Owner   string // a mail address
+	Prefix  string // the beginning of the token, by which its owner knows it
+	Expires time.Time
+}
+
+// An Entry of the audit trail tells who did what to what. It never holds an
+// identifier of a data subject.
 type Entry struct {
-	Project string    `json:"project"`
+	Project string    `json:"project,omitempty"` // empty for what concerns the organisation
 	Time    time.Time `json:"time"`
 	Actor   string    `json:"actor"` // a mail address, or "lethe" for what the program did itself
 	Action  string    `json:"action"`
-	Detail  string    `json:"detail,omitempty"` // of a setting, what it was and what it is
-	Task    string    `json:"task,omitempty"`
-	From    string    `json:"from,omitempty"` // network address
+	Detail  string    `json:"detail,omitempty"` // which member, token or setting, what it was and what it is
+	Task    string    `json:"task,omitempty"`   // the request
+	From    string    `json:"from,omitempty"`   // network address
+	// Subjects are the marks of the identifiers that were given, where it was about
+	// them and not about a request.
+	Subjects []string `json:"subjects,omitempty"`
 }
 
 // Parts is what a platform supplies. Every field is needed but LedgerCopy.

@@ -70,15 +70,22 @@ func (s *Service) load(ctx context.Context, task string) (Request, table.Version
 	return r, item.Version, err
 }
 
-// swap stores r if the record is still at version, and the other operations with
-// it. A request that closes gives its place among the outstanding back.
+// swap stores r if the record is still at version, and the other operations with it.
 func (s *Service) swap(ctx context.Context, r Request, version table.Version, ops ...table.Op) error {
+	put, err := s.put(r, version)
+	if err != nil {
+		return err
+	}
+	return kind.Wrap("change the request", s.Control.Write(ctx, append([]table.Op{put}, ops...)...))
+}
+
+// put is the operation that stores r if the record is still at version.
+func (s *Service) put(r Request, version table.Version) (table.Op, error) {
 	data, err := json.Marshal(r)
 	if err != nil {
-		return kind.E(kind.Internal, "encode the request", err)
+		return table.Op{}, kind.E(kind.Internal, "encode the request", err)
 	}
-	put := table.Put(table.Item{Key: requestKey(r.Task), Data: data, Index: place(r)}, table.IfAt(version))
-	return kind.Wrap("change the request", s.Control.Write(ctx, append([]table.Op{put}, ops...)...))
+	return table.Put(table.Item{Key: requestKey(r.Task), Data: data, Index: place(r)}, table.IfAt(version)), nil
 }
 
 // move is swap for a change of status: it is told in the timeline and in the
@@ -102,14 +109,17 @@ func (s *Service) move(ctx context.Context, r Request, version table.Version, to
 		reopened = 1 + len(ops)
 		ops = append(ops, table.AddUpTo(outstandingKey(r.Project), 1, s.Settings.Outstanding))
 	}
-	if action != "" {
-		audit, err := s.Accounts.Record(ctx, Entry{Project: r.Project, Time: s.now(), Actor: by.Actor, From: by.From, Action: action, Task: r.Task})
-		if err != nil {
-			return r, kind.Wrap("audit", err)
-		}
-		ops = append(ops, audit...)
+	put, err := s.put(r, version)
+	if err != nil {
+		return r, err
 	}
-	err := s.swap(ctx, r, version, ops...)
+	ops = append([]table.Op{put}, ops...)
+	if action == "" {
+		err = s.Control.Write(ctx, ops...)
+	} else {
+		err = s.Accounts.Record(ctx, Entry{Project: r.Project, Time: s.now(), Actor: by.Actor, From: by.From, Action: action, Task: r.Task}, ops...)
+	}
+	err = kind.Wrap("change the request", err)
 	if slices.Contains(table.Failed(err), reopened) {
 		err = s.tooMany()
 	}

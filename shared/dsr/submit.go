@@ -49,10 +49,10 @@ type LimitError struct {
 
 func (e *LimitError) Error() string { return e.Limit }
 
-// Limits on submissions of one project: a token bucket that fills by one a second.
+// submissions are how often a project takes a new request.
+var submissions = Rate{Every: time.Second, Burst: 5}
+
 const (
-	rateInterval = time.Second
-	rateBurst    = 5
 	// outstandingRetry is what a caller over the cap of open requests is told: there
 	// is no knowing when one closes.
 	outstandingRetry = time.Minute
@@ -85,7 +85,7 @@ func (s *Service) Submit(ctx context.Context, sub Submission) (Request, error) {
 	for range 20 {
 		r, err := s.submitOnce(ctx, sub, ids)
 		if kind.Of(err) == kind.Conflict && kind.Sentence(err) == "" {
-			continue // the bucket or the audit trail moved under it
+			continue // the bucket moved under it
 		}
 		if err != nil {
 			return Request{}, err
@@ -95,7 +95,7 @@ func (s *Service) Submit(ctx context.Context, sub Submission) (Request, error) {
 		}
 		return r, nil
 	}
-	return Request{}, tooFast(rateInterval)
+	return Request{}, tooFast(submissions.Every)
 }
 
 func (s *Service) checkForm(sub Submission) error {
@@ -157,7 +157,7 @@ func (s *Service) submitOnce(ctx context.Context, sub Submission, ids []kind.Sub
 	if err != nil {
 		return r, err
 	}
-	ops, err := s.firstRecords(ctx, r, sub, ids)
+	ops, err := firstRecords(r, sub, ids)
 	if err != nil {
 		return r, err
 	}
@@ -167,7 +167,7 @@ func (s *Service) submitOnce(ctx context.Context, sub Submission, ids []kind.Sub
 	if sub.SubjectRequestID != "" {
 		ops = append(ops, table.Put(table.Item{Key: subjectRequestKey(r.Project, sub.SubjectRequestID), Data: []byte(r.Task)}, table.IfAbsent()))
 	}
-	err = s.Control.Write(ctx, ops...)
+	err = s.Accounts.Record(ctx, Entry{Project: r.Project, Time: r.Created, Actor: sub.By.Actor, From: sub.By.From, Action: "submit " + string(r.Type), Task: r.Task}, ops...)
 	for _, failed := range table.Failed(err) {
 		switch failed {
 		case count:
@@ -180,7 +180,7 @@ func (s *Service) submitOnce(ctx context.Context, sub Submission, ids []kind.Sub
 }
 
 // firstRecords makes the operations that nothing but a race can fail.
-func (s *Service) firstRecords(ctx context.Context, r Request, sub Submission, ids []kind.Subject) ([]table.Op, error) {
+func firstRecords(r Request, sub Submission, ids []kind.Subject) ([]table.Op, error) {
 	data, err := json.Marshal(r)
 	if err != nil {
 		return nil, kind.E(kind.Internal, "encode the request", err)
@@ -204,11 +204,7 @@ func (s *Service) firstRecords(ctx context.Context, r Request, sub Submission, i
 		item.Expires = r.Created.Add(idempotencyLife)
 		ops = append(ops, table.Put(item, table.IfAbsent()))
 	}
-	audit, err := s.Accounts.Record(ctx, Entry{Project: r.Project, Time: r.Created, Actor: sub.By.Actor, From: sub.By.From, Action: "submit " + string(r.Type), Task: r.Task})
-	if err != nil {
-		return nil, kind.Wrap("audit", err)
-	}
-	return append(ops, audit...), nil
+	return ops, nil
 }
 
 // firstAnswer finds what the first submission under the key was answered.
@@ -239,22 +235,17 @@ func (s *Service) takeToken(ctx context.Context, project string, now time.Time) 
 	if err != nil && kind.Of(err) != kind.NotFound {
 		return table.Op{}, kind.Wrap("read the rate limit", err)
 	}
-	full := now
+	var full time.Time
 	if err == nil {
 		ms, err := strconv.ParseInt(string(item.Data), 10, 64)
 		if err != nil {
 			return table.Op{}, kind.E(kind.Corrupt, "read the rate limit")
 		}
-		if at := time.UnixMilli(ms); at.After(now) {
-			full = at
-		}
-		if full.Sub(now) > rateBurst*rateInterval {
-			full = now // the clock was put back, and would keep the project out until then
-		}
+		full = time.UnixMilli(ms)
 	}
-	full = full.Add(rateInterval)
-	if over := full.Sub(now) - rateBurst*rateInterval; over > 0 {
-		return table.Op{}, tooFast(over)
+	full, wait := submissions.Take(full, now)
+	if wait > 0 {
+		return table.Op{}, tooFast(wait)
 	}
 	next := table.Item{Key: rateKey(project), Data: strconv.AppendInt(nil, full.UnixMilli(), 10)}
 	return table.Put(next, table.IfAt(item.Version)), nil

@@ -65,7 +65,7 @@ func (w *world) build() {
 		sources = []dsr.Source{w.store}
 	}
 	w.Service = dsr.New(dsr.Parts{
-		Control: w.control, Bucket: w.bucket, Workflow: w.flow, Sources: sources, Accounts: accounts{w.rules, w.handlers},
+		Control: w.control, Bucket: w.bucket, Workflow: w.flow, Sources: sources, Accounts: accounts{w.control, w.rules, w.handlers},
 		Keys: w.keys, Clock: w.now,
 		Log: w.log, LedgerCopy: w.copy, Settings: w.settings,
 	})
@@ -315,6 +315,7 @@ func (e *execution) turn(out dsr.Step) bool {
 }
 
 type accounts struct {
+	control  table.Table
 	rules    dsr.Rules
 	handlers []string
 }
@@ -327,10 +328,17 @@ func (a accounts) Organisation(context.Context) (dsr.Organisation, error) {
 	return a.rules.Organisation, nil
 }
 
-func (accounts) Record(_ context.Context, e dsr.Entry) ([]table.Op, error) {
+func (accounts) ExpiringTokens(context.Context, time.Time, time.Time, func(dsr.ExpiringToken) error) error {
+	return nil
+}
+
+func (a accounts) Record(ctx context.Context, e dsr.Entry, ops ...table.Op) error {
 	data, err := json.Marshal(e)
+	if err != nil {
+		return err
+	}
 	key := table.Key{PK: "audit", SK: fmt.Sprintf("%s %s %s", e.Time.Format(time.RFC3339Nano), e.Action, e.Task)}
-	return []table.Op{table.Put(table.Item{Key: key, Data: data}, table.Cond{})}, err
+	return a.control.Write(ctx, append(ops[:len(ops):len(ops)], table.Put(table.Item{Key: key, Data: data}, table.Cond{}))...)
 }
 
 // source is a dsr.Source over a slice.

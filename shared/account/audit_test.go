@@ -1,0 +1,365 @@
+package account_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"lethe/shared/account"
+	"lethe/shared/blob"
+	"lethe/shared/dsr"
+	"lethe/shared/kind"
+	"lethe/shared/table"
+)
+
+var seals = kind.Keyring{{Version: 1, Secret: []byte("a key for tests")}}
+
+// A line is an entry of the trail as it is exported.
+type line struct {
+	Number   int64
+	Previous string
+	dsr.Entry
+}
+
+// trail is every entry of a trail.
+func (w *world) trail(t *testing.T, project string) []line {
+	t.Helper()
+	var all []line
+	err := w.Entries(t.Context(), project, 1, func(n int64, stored []byte) error {
+		var l line
+		if err := json.Unmarshal(stored, &l); err != nil || l.Number != n {
+			t.Errorf("entry %d: %s, %v", n, stored, err)
+		}
+		all = append(all, l)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func (w *world) record(t *testing.T, project, action string) {
+	t.Helper()
+	if err := w.Record(t.Context(), dsr.Entry{Project: project, Time: w.now, Actor: "pat@example.com", Action: action}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (w *world) verify(t *testing.T, files blob.Bucket, project string) account.Verified {
+	t.Helper()
+	v, err := w.Verify(t.Context(), files, seals, project)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// What is recorded is written with what it tells of, or not at all.
+func TestRecordIsOneWithTheChange(t *testing.T) {
+	w := newWorld()
+	c := w.found(t)
+	key := table.Key{PK: "something", SK: "else"}
+	e := dsr.Entry{Project: c.ProjectID, Time: w.now, Actor: "pat@example.com", Action: "try", Task: "t", From: "192.0.2.1"}
+	before := len(w.trail(t, c.ProjectID))
+	if err := w.Record(t.Context(), e, table.Put(table.Item{Key: key}, table.IfAbsent())); err != nil {
+		t.Fatal(err)
+	}
+	err := w.Record(t.Context(), e, table.Check(table.Key{PK: "a", SK: "b"}, table.IfAbsent()), table.Put(table.Item{Key: key}, table.IfAbsent()))
+	if failed := table.Failed(err); kind.Of(err) != kind.Conflict || len(failed) != 1 || failed[0] != 1 {
+		t.Errorf("an operation that conflicts: got %v, want %v at position 1", err, kind.Conflict)
+	}
+	got := w.trail(t, c.ProjectID)
+	if len(got) != before+1 {
+		t.Fatalf("%d entries, want one of what was done and none of what was not", len(got)-before)
+	}
+	if last := got[before]; last.Action != "try" || last.From != "192.0.2.1" || last.Task != "t" || last.Actor != "pat@example.com" {
+		t.Errorf("got %+v", last)
+	}
+	for _, id := range []string{"x", "1#2"} {
+		if err := w.Record(t.Context(), dsr.Entry{Project: id}); kind.Of(err) != kind.Invalid {
+			t.Errorf("project %q: got %v, want %v", id, err, kind.Invalid)
+		}
+	}
+}
+
+// Many processes write at once, and the trail is whole all the same.
+func TestRecordInAStorm(t *testing.T) {
+	w := newWorld()
+	c := w.found(t)
+	before := len(w.trail(t, c.ProjectID))
+	const writers, each = 20, 5
+	var all sync.WaitGroup
+	for i := range writers {
+		all.Go(func() {
+			a := account.New(w.control, func() time.Time { return start })
+			for n := range each {
+				if err := a.Record(t.Context(), dsr.Entry{Project: c.ProjectID, Time: start, Action: fmt.Sprint(i, " ", n)}); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if v := w.verify(t, blob.NewMemory(func() time.Time { return w.now }), c.ProjectID); len(v.Faults) > 0 || v.Entries != int64(before+writers*each) {
+		t.Errorf("got %+v, want %d entries and no fault", v, before+writers*each)
+	}
+}
+
+// Whoever changes a trail by hand is found out, whatever they do.
+func TestVerifyFindsWhatWasChanged(t *testing.T) {
+	const entries = 8
+	put := func(w *world, item table.Item) { _ = w.control.Write(t.Context(), table.Put(item, table.Cond{})) }
+	for name, c := range map[string]struct {
+		tamper func(w *world, at func(n int) table.Item, head table.Item)
+		says   string // "" is a good trail
+	}{
+		"nothing": {func(*world, func(int) table.Item, table.Item) {}, ""},
+		"a word": {func(w *world, at func(int) table.Item, _ table.Item) {
+			item := at(4)
+			item.Data = bytes.Replace(item.Data, []byte("pat@"), []byte("sam@"), 1)
+			put(w, item)
+		}, "Entry 4 was changed"},
+		"a word of the last": {func(w *world, at func(int) table.Item, _ table.Item) {
+			item := at(entries)
+			item.Data = bytes.Replace(item.Data, []byte("pat@"), []byte("sam@"), 1)
+			put(w, item)
+		}, "Entry 8 was changed"},
+		"one taken away": {func(w *world, at func(int) table.Item, _ table.Item) {
+			_ = w.control.Write(t.Context(), table.Delete(at(4).Key, table.Cond{}))
+		}, "from 4 to 4 are missing"},
+		"the last taken away": {func(w *world, at func(int) table.Item, _ table.Item) {
+			_ = w.control.Write(t.Context(), table.Delete(at(entries).Key, table.Cond{}))
+		}, "from 8 to 8 are missing"},
+		"the first taken away": {func(w *world, at func(int) table.Item, _ table.Item) {
+			_ = w.control.Write(t.Context(), table.Delete(at(1).Key, table.Cond{}), table.Delete(at(2).Key, table.Cond{}))
+		}, "before entry 3 are missing"},
+		"all taken away": {func(w *world, at func(int) table.Item, _ table.Item) {
+			for n := 1; n <= entries; n++ {
+				_ = w.control.Write(t.Context(), table.Delete(at(n).Key, table.Cond{}))
+			}
+		}, "All 8 entries are missing"},
+		"cut off, with its head": {func(w *world, at func(int) table.Item, head table.Item) {
+			for n := 5; n <= entries; n++ {
+				_ = w.control.Write(t.Context(), table.Delete(at(n).Key, table.Cond{}))
+			}
+			var next line
+			_ = json.Unmarshal(at(4).Data, &next)
+			head.Data = []byte(fmt.Sprintf(`{"number":4,"hash":%q,"expires":"2030-01-01T00:00:00Z"}`, sum(at(4).Data)))
+			put(w, head)
+		}, "the trail went to entry 8; now it ends at entry 4"},
+		"written anew from an entry on": {func(w *world, at func(int) table.Item, head table.Item) {
+			item := at(5)
+			item.Data = bytes.Replace(item.Data, []byte("pat@"), []byte("sam@"), 1)
+			put(w, item)
+			hash := sum(item.Data)
+			for n := 6; n <= entries; n++ {
+				next := at(n)
+				var l line
+				_ = json.Unmarshal(next.Data, &l)
+				next.Data = bytes.Replace(next.Data, []byte(l.Previous), []byte(hash), 1)
+				put(w, next)
+				hash = sum(next.Data)
+			}
+			head.Data = []byte(fmt.Sprintf(`{"number":8,"hash":%q,"expires":"2030-01-01T00:00:00Z"}`, hash))
+			put(w, head)
+		}, "Entry 8 is not the one that it was on 2026-03-09"},
+	} {
+		w := newWorld()
+		found := w.found(t)
+		project := found.ProjectID
+		for len(w.trail(t, project)) < entries {
+			w.record(t, project, "do something")
+		}
+		files := blob.NewMemory(func() time.Time { return w.now })
+		if err := w.KeepHeads(t.Context(), files, seals); err != nil {
+			t.Fatal(err)
+		}
+		get := func(sk string) table.Item {
+			item, err := w.control.Get(t.Context(), table.Key{PK: "account#audit#" + project, SK: sk})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return item
+		}
+		at := func(n int) table.Item { return get(fmt.Sprintf("entry#%012d", n)) }
+		c.tamper(w, at, get("head"))
+		v := w.verify(t, files, project)
+		if c.says == "" && (len(v.Faults) > 0 || v.Entries != entries || v.Heads != 1) || !strings.Contains(strings.Join(v.Faults, " "), c.says) {
+			t.Errorf("%s: got %+v, want a fault saying %q", name, v, c.says)
+		}
+		// The daily job sees some of it by itself, and never writes over what it kept.
+		w.now = w.now.AddDate(0, 0, 1)
+		err := w.KeepHeads(t.Context(), files, seals)
+		if wrong := strings.Contains(c.says, "is not the one") || strings.Contains(c.says, "the trail went to"); wrong != (kind.Of(err) == kind.Corrupt) {
+			t.Errorf("%s: KeepHeads = %v", name, err)
+		}
+	}
+}
+
+func sum(data []byte) string { return account.HashOf(data) }
+
+// A head that was forged in the bucket, or comes from another deployment, proves
+// nothing and is told.
+func TestForgedHeads(t *testing.T) {
+	w := newWorld()
+	c := w.found(t)
+	files := blob.NewMemory(func() time.Time { return w.now })
+	other := kind.Keyring{{Version: 1, Secret: []byte("another key")}}
+	if err := w.KeepHeads(t.Context(), files, other); err != nil {
+		t.Fatal(err)
+	}
+	if v := w.verify(t, files, c.ProjectID); len(v.Faults) != 1 || !strings.Contains(v.Faults[0], "not of this deployment") {
+		t.Errorf("got %+v", v)
+	}
+}
+
+// Entries go by their time, and what is left is still a good trail.
+func TestVerifyAfterEntriesWent(t *testing.T) {
+	w := newWorld()
+	c := w.found(t)
+	files := blob.NewMemory(func() time.Time { return w.now })
+	for range 5 {
+		w.record(t, c.ProjectID, "early")
+		if err := w.KeepHeads(t.Context(), files, seals); err != nil {
+			t.Fatal(err)
+		}
+		w.now = w.now.AddDate(0, 6, 0)
+	}
+	all := w.trail(t, c.ProjectID)
+	if len(all) == 0 || all[0].Number == 1 {
+		t.Fatalf("nothing went: %+v", all)
+	}
+	v := w.verify(t, files, c.ProjectID)
+	if len(v.Faults) > 0 || v.First != all[0].Number || v.Last != 6 || v.Heads < 2 {
+		t.Errorf("got %+v, want a good trail from %d to 6", v, all[0].Number)
+	}
+	w.now = w.now.AddDate(5, 0, 0)
+	if v := w.verify(t, files, c.ProjectID); len(v.Faults) > 0 || v.Entries != 0 || v.Last != 6 {
+		t.Errorf("when all went: got %+v, want no fault", v)
+	}
+	w.record(t, c.ProjectID, "late")
+	if v := w.verify(t, files, c.ProjectID); len(v.Faults) > 0 || v.First != 7 {
+		t.Errorf("a new entry behind those that went: got %+v", v)
+	}
+}
+
+// A shorter period does not let later entries go before earlier ones.
+func TestEntriesGoInOrder(t *testing.T) {
+	w := newWorld()
+	c := w.found(t)
+	settle := func(months int) {
+		if _, err := w.SetRules(t.Context(), c.ProjectID, dsr.By{}, func(r *dsr.Rules) error { r.KeepRecords = months; return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	settle(60)
+	w.record(t, c.ProjectID, "long")
+	settle(24)
+	w.record(t, c.ProjectID, "short")
+	w.now = w.now.AddDate(0, 30, 0)
+	files := blob.NewMemory(func() time.Time { return w.now })
+	if v := w.verify(t, files, c.ProjectID); len(v.Faults) > 0 {
+		t.Errorf("got %+v", v)
+	}
+}
+
+// After a restore of an older backup the trail says what it lost, and is good again.
+func TestTrailAfterARestore(t *testing.T) {
+	w := newWorld()
+	c := w.found(t)
+	files := blob.NewMemory(func() time.Time { return w.now })
+	old := w.snapshot(t)
+	for range 3 {
+		w.record(t, c.ProjectID, "after the backup")
+	}
+	if err := w.KeepHeads(t.Context(), files, seals); err != nil {
+		t.Fatal(err)
+	}
+	w.control = old
+	w.Accounts = account.New(old, func() time.Time { return w.now })
+	w.now = w.now.Add(time.Hour)
+	if v := w.verify(t, files, c.ProjectID); len(v.Faults) == 0 {
+		t.Error("a trail that was put back looks good")
+	}
+	for range 2 { // it can be cut off and done again
+		if err := w.Restored(t.Context(), files, seals); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 4 {
+		w.record(t, c.ProjectID, "go on")
+	}
+	w.now = w.now.AddDate(0, 0, 1)
+	if err := w.KeepHeads(t.Context(), files, seals); err != nil {
+		t.Errorf("KeepHeads after a restore: %v", err)
+	}
+	v := w.verify(t, files, c.ProjectID)
+	if len(v.Faults) > 0 {
+		t.Errorf("after a restore: %+v", v)
+	}
+	told := 0
+	for _, e := range w.trail(t, c.ProjectID) {
+		if e.Action == "restore" && strings.Contains(e.Detail, "entries 2 to 4") {
+			told++
+		}
+	}
+	if told == 0 {
+		t.Errorf("no entry tells what was lost: %+v", w.trail(t, c.ProjectID))
+	}
+}
+
+func TestVerifyExport(t *testing.T) {
+	w := newWorld()
+	c := w.found(t)
+	for range 3 {
+		w.record(t, c.ProjectID, "do something")
+	}
+	var lines []string
+	if err := w.Entries(t.Context(), c.ProjectID, 1, func(_ int64, stored []byte) error {
+		lines = append(lines, string(stored))
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		lines []string
+		says  string
+	}{
+		"whole":          {lines, ""},
+		"a word changed": {[]string{lines[0], strings.Replace(lines[1], "pat", "sam", 1), lines[2]}, "Entry 2 was changed"},
+		"one left out":   {[]string{lines[0], lines[2]}, "from 2 to 2 are missing"},
+		"out of order":   {[]string{lines[1], lines[0]}, "missing"},
+	} {
+		v, err := account.VerifyExport(strings.NewReader(strings.Join(c.lines, "\n")+"\n"), w.now)
+		if err != nil || !strings.Contains(strings.Join(v.Faults, " "), c.says) || c.says == "" && len(v.Faults) > 0 {
+			t.Errorf("%s: got %+v, %v, want %q", name, v, err, c.says)
+		}
+	}
+	if _, err := account.VerifyExport(strings.NewReader("hello\n"), w.now); kind.Of(err) != kind.Invalid {
+		t.Errorf("something else: got %v, want %v", err, kind.Invalid)
+	}
+}
+
+// snapshot is a copy of the control table.
+func (w *world) snapshot(t *testing.T) *table.Memory {
+	t.Helper()
+	copied := table.NewMemory(func() time.Time { return w.now })
+	err := w.control.Partitions(t.Context(), func(pk string) error {
+		page, err := w.control.Query(t.Context(), table.Query{PK: pk})
+		for _, item := range page.Items {
+			if err := copied.Write(t.Context(), table.Put(item, table.Cond{})); err != nil {
+				return err
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return copied
+}

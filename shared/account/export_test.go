@@ -1,0 +1,4 @@
+package account
+
+// HashOf is hashOf for tests.
+var HashOf = hashOf

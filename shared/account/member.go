@@ -1,0 +1,319 @@
+package account
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"lethe/shared/dsr"
+	"lethe/shared/kind"
+	"lethe/shared/table"
+)
+
+// A Member is somebody with a role in the organisation or in a project.
+type Member struct {
+	Name    string    `json:"name"` // a mail address, or the name of a service account
+	Role    Role      `json:"role"`
+	Since   time.Time `json:"since"`
+	Service bool      `json:"service_account,omitempty"`
+}
+
+// Members lists who has a role in a project, or without one in the organisation, by
+// name.
+func (a *Accounts) Members(ctx context.Context, project string) ([]Member, error) {
+	all := []Member{}
+	err := a.each(ctx, table.Query{PK: memberKey(project, "").PK, From: memberPrefix, To: afterMembers}, func(item table.Item) error {
+		var m membership
+		if json.Unmarshal(item.Data, &m) != nil {
+			return kind.E(kind.Corrupt, "read a membership")
+		}
+		all = append(all, Member{Name: m.Name, Role: m.Role, Since: m.Since, Service: !isHuman(m.Name)})
+		return nil
+	})
+	return all, kind.Wrap("list members", err)
+}
+
+// Roles tells every role that somebody has, by project; "" is the organisation.
+func (a *Accounts) Roles(ctx context.Context, name string) (map[string]Role, error) {
+	all, err := a.memberships(ctx, name)
+	roles := make(map[string]Role, len(all))
+	for where, m := range all {
+		roles[where] = m.Role
+	}
+	return roles, err
+}
+
+// changes is how often a change of what is somebody's is tried again that met another.
+const changes = 10
+
+// SetMember gives somebody a role in a project, or without one in the organisation,
+// in place of any they had there, and tells whether they are new to it. Owners and
+// admins may, but only owners make owners or change one. A service account has to
+// exist, and is never an owner. Kinds: Invalid; Forbidden; NotFound without such a
+// project or service account; NotAllowed for the last owner of the organisation, who
+// cannot be made less.
+func (a *Accounts) SetMember(ctx context.Context, by dsr.By, project, name string, role Role) (added bool, err error) {
+	if !slices.Contains([]Role{Owner, Admin, Analyst, Consumer}, role) {
+		return false, kind.Say(kind.Invalid, "role must be owner, admin, analyst or consumer.")
+	}
+	if isHuman(name) {
+		if _, err := parseMail(name); err != nil {
+			return false, err
+		}
+	} else if role == Owner {
+		return false, kind.Say(kind.Invalid, "A service account cannot be an owner. Make it an admin.")
+	}
+	err = a.changing(ctx, by, project, name, func(c *change) error {
+		if !isHuman(name) && c.version == 0 {
+			return kind.Say(kind.NotFound, "There is no service account of this name. A person is named by a mail address.")
+		}
+		if c.was.Role == role {
+			return errNothing
+		}
+		if err := c.mayTurn(c.was.Role, role); err != nil {
+			return err
+		}
+		if err := c.keepAnOwner(ctx, role); err != nil {
+			return err
+		}
+		if added = c.was.Role == ""; added {
+			c.was = membership{Name: name, Since: c.now}
+		}
+		c.entry.Action, c.entry.Detail = "member.set", name+": "+or(string(c.was.Role), "none")+" → "+string(role)
+		c.was.Role = role
+		return c.put(project, c.was)
+	})
+	return added, err
+}
+
+// RemoveMember takes somebody's role away, in a project or, without one, in the
+// organisation and in all of its projects. Whoever has none left loses every session,
+// token and secret with the last. Kinds: Forbidden, also for an admin who would remove
+// an owner; NotFound where they have none; NotAllowed for the last owner of the
+// organisation.
+func (a *Accounts) RemoveMember(ctx context.Context, by dsr.By, project, name string) error {
+	where := []string{project}
+	if project == "" {
+		// Also where a removal was cut off after it took the role in the organisation.
+		all, err := a.memberships(ctx, name)
+		if err != nil {
+			return err
+		}
+		for p := range all {
+			if p != "" {
+				where = append(where, p)
+			}
+		}
+	}
+	found := false
+	for _, project := range where {
+		err := a.changing(ctx, by, project, name, func(c *change) error {
+			if c.was.Role == "" {
+				return errNothing
+			}
+			found = true
+			if err := c.mayTurn(c.was.Role, ""); err != nil {
+				return err
+			}
+			if err := c.keepAnOwner(ctx, ""); err != nil {
+				return err
+			}
+			c.entry.Action, c.entry.Detail = "member.remove", name+": "+string(c.was.Role)+" → none"
+			c.ops = append(c.ops, table.Delete(memberKey(project, name), table.IfAt(c.at)), table.Delete(membershipKey(project, name), table.Cond{}))
+			if len(c.all) > 1 && project != "" {
+				return nil
+			}
+			return c.end(ctx)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if !found {
+		return kind.Say(kind.NotFound, "There is no member of this name here.")
+	}
+	return nil
+}
+
+// A change is of what somebody has, as it stands.
+type change struct {
+	a       *Accounts
+	now     time.Time
+	power   Role // of who changes it, where it is changed
+	project string
+	person  person
+	version table.Version // of the person; 0 for a new one
+	all     map[string]membership
+	was     membership // the one in question; zero without
+	at      table.Version
+	ops     []table.Op
+	entry   dsr.Entry
+}
+
+// errNothing ends a change that would change nothing.
+var errNothing = kind.E(kind.Internal, "nothing to change")
+
+// changing lets f put operations together that change what is somebody's, and
+// writes them with an entry of the audit trail, again from the beginning where
+// somebody else changed it meanwhile.
+func (a *Accounts) changing(ctx context.Context, by dsr.By, project, name string, f func(*change) error) error {
+	const op = "change a member"
+	power, err := a.power(ctx, by, project)
+	if err != nil {
+		return kind.Wrap(op, err)
+	}
+	if !power.handles() {
+		return kind.Say(kind.Forbidden, "Only owners and admins may change who has a role here.")
+	}
+	if project != "" {
+		if _, err := a.Project(ctx, project); err != nil {
+			return err
+		}
+	}
+	for range changes {
+		c := &change{a: a, now: a.clock().UTC(), power: power, project: project}
+		c.entry = dsr.Entry{Project: project, Time: c.now, Actor: by.Actor, From: by.From}
+		c.person, c.version, err = a.person(ctx, name)
+		if kind.Of(err) == kind.NotFound {
+			c.person, err = person{Name: name, Since: c.now}, nil
+		}
+		if err != nil {
+			return kind.Wrap(op, err)
+		}
+		if c.all, err = a.memberships(ctx, name); err != nil {
+			return kind.Wrap(op, err)
+		}
+		item, err := a.control.Get(ctx, memberKey(project, name))
+		if err != nil && kind.Of(err) != kind.NotFound {
+			return kind.Wrap(op, err)
+		}
+		if err == nil && json.Unmarshal(item.Data, &c.was) != nil {
+			return kind.E(kind.Corrupt, op)
+		}
+		c.at = item.Version
+		if err := f(c); err != nil {
+			if err == errNothing {
+				return nil
+			}
+			return err
+		}
+		turned, err := touched(c.person, c.version)
+		if err != nil {
+			return err
+		}
+		err = a.Record(ctx, c.entry, append(c.ops, turned)...)
+		if kind.Of(err) != kind.Conflict {
+			return kind.Wrap(op, err)
+		}
+	}
+	return kind.E(kind.Unavailable, op+": it kept changing")
+}
+
+// mayTurn returns nil if who changes c may turn one role into another.
+func (c *change) mayTurn(was, role Role) error {
+	if (was == Owner || role == Owner) && c.power != Owner {
+		return kind.Say(kind.Forbidden, "Only an owner may make an owner, or take that role from one.")
+	}
+	return nil
+}
+
+// keepAnOwner refuses to take the last owner from the organisation, and makes sure
+// that the one who stays is not taken at the same moment.
+func (c *change) keepAnOwner(ctx context.Context, role Role) error {
+	if c.project != "" || c.was.Role != Owner || role == Owner {
+		return nil
+	}
+	members, err := c.a.Members(ctx, "")
+	if err != nil {
+		return err
+	}
+	for _, m := range members {
+		if m.Role != Owner || same(m.Name, c.was.Name) {
+			continue
+		}
+		item, err := c.a.control.Get(ctx, memberKey("", m.Name))
+		if err != nil {
+			return kind.E(kind.Conflict, "look for another owner", err)
+		}
+		c.ops = append(c.ops, table.Check(item.Key, table.IfAt(item.Version)))
+		return nil
+	}
+	return kind.Say(kind.NotAllowed, "This is the last owner of the organisation. Make somebody else an owner first.")
+}
+
+// put stores a membership in both of its places.
+func (c *change) put(project string, m membership) error {
+	data, err := json.Marshal(m)
+	if err != nil {
+		return kind.E(kind.Internal, "write a membership", err)
+	}
+	c.ops = append(c.ops,
+		table.Put(table.Item{Key: memberKey(project, m.Name), Data: data}, table.IfAt(c.at)),
+		table.Put(table.Item{Key: membershipKey(project, m.Name), Data: data}, table.Cond{}))
+	return nil
+}
+
+// end ends everything that somebody proves with who they are.
+func (c *change) end(ctx context.Context) error {
+	pk := personPK(c.person.Name)
+	all, err := c.a.holdings(ctx, pk, gdprToken, session, serviceSecret)
+	if err != nil {
+		return err
+	}
+	ended := 0
+	for _, h := range all {
+		if h.ended(c.now) != "" {
+			continue
+		}
+		h.Revoked = c.now
+		ops, err := h.change(pk)
+		if err != nil {
+			return err
+		}
+		if c.ops = append(c.ops, ops...); h.Use == gdprToken {
+			c.ops = append(c.ops, table.Delete(expiringKey(h.credential), table.Cond{}))
+		}
+		ended++
+	}
+	err = c.a.each(ctx, table.Query{PK: pk, From: bindingPrefix, To: afterBindings}, func(item table.Item) error {
+		bound := table.Key{PK: item.SK[len(bindingPrefix):], SK: identitySK}
+		c.ops = append(c.ops, table.Delete(item.Key, table.Cond{}), table.Delete(bound, table.Cond{}))
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if ended > 0 {
+		c.entry.Detail += fmt.Sprintf("; %d sessions, tokens or secrets ended", ended)
+	}
+	return nil
+}
+
+// power is the higher of the roles that somebody has in the organisation and in a
+// project; "" without any.
+func (a *Accounts) power(ctx context.Context, by dsr.By, project string) (Role, error) {
+	if by == Local {
+		return Owner, nil
+	}
+	keys := []table.Key{memberKey("", by.Actor)}
+	if project != "" {
+		keys = append(keys, memberKey(project, by.Actor))
+	}
+	items, err := a.control.GetMany(ctx, keys)
+	if err != nil {
+		return "", err
+	}
+	highest := Role("")
+	for _, item := range items {
+		var m membership
+		if json.Unmarshal(item.Data, &m) != nil {
+			return "", kind.E(kind.Corrupt, "read a membership")
+		}
+		if m.Role.rank() > highest.rank() {
+			highest = m.Role
+		}
+	}
+	return highest, nil
+}

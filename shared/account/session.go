@@ -1,0 +1,240 @@
+package account
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"lethe/shared/dsr"
+	"lethe/shared/kind"
+	"lethe/shared/table"
+)
+
+const (
+	// LinkLife is how long a sign-in link works, and SessionLife a session.
+	LinkLife    = 15 * time.Minute
+	SessionLife = 8 * time.Hour
+
+	// SessionPrefix begins every session, as TokenPrefix does every token.
+	SessionPrefix = "lethe_session_"
+)
+
+// MakeLink makes what a sign-in link holds for a person who has a role: a secret that
+// works once, for LinkLife. Kinds: NotFound for anybody else. Who is not meant to learn
+// who has one must not tell that apart.
+func (a *Accounts) MakeLink(ctx context.Context, by dsr.By, name string) (string, error) {
+	const op = "make a sign-in link"
+	p, err := a.signer(ctx, name)
+	if err != nil {
+		return "", kind.Wrap(op, err)
+	}
+	now, secret := a.clock().UTC(), randomHex(32)
+	c := credential{ID: randomHex(8), Use: signInLink, Owner: p.Name, Created: now, Expires: now.Add(LinkLife)}
+	made, err := fresh(credentialKey(secret), c)
+	if err != nil {
+		return "", err
+	}
+	made.Item.Expires = c.forgotten()
+	e := dsr.Entry{Time: now, Actor: by.Actor, From: by.From, Action: "sign-in.link", Detail: p.Name}
+	return secret, kind.Wrap(op, a.Record(ctx, e, made))
+}
+
+// signer is a person who has a role, or kind.NotFound.
+func (a *Accounts) signer(ctx context.Context, name string) (person, error) {
+	none := kind.Say(kind.NotFound, "Nobody of this mail address has a role here.")
+	if !isHuman(name) {
+		return person{}, none
+	}
+	p, _, err := a.person(ctx, name)
+	if kind.Of(err) == kind.NotFound {
+		return person{}, none
+	}
+	if err != nil {
+		return person{}, err
+	}
+	roles, err := a.memberships(ctx, name)
+	if err == nil && len(roles) == 0 {
+		err = none
+	}
+	return p, err
+}
+
+// SignIn turns what a sign-in link holds into a session, and returns its secret. The
+// link works once. Kinds: Unauthorized with a sentence.
+func (a *Accounts) SignIn(ctx context.Context, from, link string) (Actor, string, error) {
+	c, _, err := a.openLink(ctx, link)
+	if err != nil {
+		return Actor{}, "", err
+	}
+	return a.begin(ctx, dsr.By{Actor: c.Owner, From: from}, "sign-in by link", func() ([]table.Op, error) {
+		_, use, err := a.openLink(ctx, link)
+		return []table.Op{use}, err
+	})
+}
+
+// openLink reads a link that works, and makes the operation that uses it up.
+func (a *Accounts) openLink(ctx context.Context, link string) (credential, table.Op, error) {
+	key := credentialKey(link)
+	item, err := a.control.Get(ctx, key)
+	if err != nil && kind.Of(err) != kind.NotFound {
+		return credential{}, table.Op{}, kind.Wrap("read a sign-in link", err)
+	}
+	var c credential
+	if err == nil && json.Unmarshal(item.Data, &c) != nil {
+		return credential{}, table.Op{}, kind.E(kind.Corrupt, "read a sign-in link")
+	}
+	switch {
+	case c.Use != signInLink:
+		return c, table.Op{}, kind.Say(kind.Unauthorized, "This sign-in link is not known. Ask for a new one.")
+	case c.ended(a.clock()) == expired:
+		return c, table.Op{}, kind.Say(kind.Unauthorized, "This sign-in link is older than 15 minutes. Ask for a new one.")
+	case c.ended(a.clock()) == revoked:
+		return c, table.Op{}, kind.Say(kind.Unauthorized, "This sign-in link was used before, and works once. Ask for a new one.")
+	}
+	next := c
+	next.Revoked = a.clock().UTC()
+	data, err := json.Marshal(next)
+	if err != nil {
+		return c, table.Op{}, kind.E(kind.Internal, "use a sign-in link", err)
+	}
+	return c, table.Put(table.Item{Key: key, Data: data, Expires: next.forgotten()}, table.IfAt(item.Version)), nil
+}
+
+// begin begins a session of by.Actor in the transaction of what first makes.
+func (a *Accounts) begin(ctx context.Context, by dsr.By, action string, first func() ([]table.Op, error)) (Actor, string, error) {
+	secret := SessionPrefix + randomHex(32)
+	actor := Actor{By: BySession}
+	err := a.holding(ctx, by, by.Actor, func(p person, all []held, now time.Time) ([]table.Op, dsr.Entry, error) {
+		e := dsr.Entry{Action: action}
+		actor.Name = p.Name
+		roles, err := a.memberships(ctx, p.Name)
+		if err != nil {
+			return nil, e, err
+		}
+		if len(roles) == 0 {
+			return nil, e, kind.E(kind.NotFound, "begin a session")
+		}
+		ops, err := first()
+		if err != nil {
+			return nil, e, err
+		}
+		given, err := give(personPK(p.Name), secret, credential{ID: randomHex(8), Use: session, Owner: p.Name, Created: now, Expires: now.Add(SessionLife)})
+		if err != nil {
+			return nil, e, err
+		}
+		ops = append(ops, given...)
+		if live(all, session, now) >= mostTokens {
+			oldest := all[slices.IndexFunc(all, func(h held) bool { return h.Use == session && h.ended(now) == "" })]
+			oldest.Revoked = now
+			more, err := oldest.change(personPK(p.Name))
+			if err != nil {
+				return nil, e, err
+			}
+			ops = append(ops, more...)
+		}
+		return ops, e, nil
+	})
+	if kind.Of(err) == kind.NotFound {
+		err = kind.Say(kind.Unauthorized, "Whoever this was for has no role here any more. Ask an owner or admin.")
+	}
+	if err != nil {
+		return Actor{}, "", kind.Wrap("begin a session", err)
+	}
+	return actor, secret, nil
+}
+
+// Session tells whose session this is. One that is unknown or has ended is
+// kind.Unauthorized, with a sentence.
+func (a *Accounts) Session(ctx context.Context, secret string) (Actor, error) {
+	c, err := a.credential(ctx, session, secret)
+	if err != nil && kind.Of(err) != kind.NotFound {
+		return Actor{}, kind.Wrap("check a session", err)
+	}
+	if err != nil || c.ended(a.clock()) != "" {
+		return Actor{}, kind.Say(kind.Unauthorized, "This session has ended. Sign in again.")
+	}
+	return Actor{Name: c.Owner, By: BySession}, nil
+}
+
+// SignOut ends a session, or with everywhere all sessions of its owner. One that has
+// ended is no error.
+func (a *Accounts) SignOut(ctx context.Context, by dsr.By, secret string, everywhere bool) error {
+	hash := hashOf([]byte(secret))
+	return a.holding(ctx, by, by.Actor, func(p person, all []held, now time.Time) ([]table.Op, dsr.Entry, error) {
+		var ops []table.Op
+		for _, h := range all {
+			if h.Use != session || h.ended(now) != "" || !everywhere && h.hash != hash {
+				continue
+			}
+			h.Revoked = now
+			more, err := h.change(personPK(p.Name))
+			if err != nil {
+				return nil, dsr.Entry{}, err
+			}
+			ops = append(ops, more...)
+		}
+		if len(ops) == 0 {
+			return nil, dsr.Entry{}, errNothing
+		}
+		return ops, dsr.Entry{Action: "sign-out"}, nil
+	})
+}
+
+// An Identity is what an OIDC provider says of somebody who signed in there. Issuer
+// and Subject name them for good; a mail address may be given to another one day.
+type Identity struct {
+	Issuer, Subject string
+	Email           string
+	Verified        bool // the provider says that the address is theirs
+}
+
+// identity is whom a provider's user was bound to.
+type identity struct {
+	Name  string    `json:"name"`
+	Since time.Time `json:"since"`
+}
+
+const identitySK = "identity"
+
+func identityKey(id Identity) table.Key {
+	sum := sha256.Sum256([]byte(id.Issuer + "\x00" + id.Subject))
+	return table.Key{PK: directory + "#identity#" + hex.EncodeToString(sum[:]), SK: identitySK}
+}
+
+// bindingKey leads from a person to a provider's user, so that who is removed can no
+// longer sign in when the address is invited again for somebody else.
+func bindingKey(name string, key table.Key) table.Key {
+	return table.Key{PK: personPK(name), SK: bindingPrefix + key.PK}
+}
+
+// SignInAs begins a session of whom a provider vouched for, and returns its secret.
+// Who signs in for the first time is bound to the member of their mail address, if the
+// provider has verified that. Kinds: Forbidden with a sentence.
+func (a *Accounts) SignInAs(ctx context.Context, from string, id Identity) (Actor, string, error) {
+	const op = "sign in by OIDC"
+	key := identityKey(id)
+	var bound identity
+	switch err := a.read(ctx, key, &bound); {
+	case err == nil:
+		return a.begin(ctx, dsr.By{Actor: bound.Name, From: from}, "sign-in by OIDC", func() ([]table.Op, error) { return nil, nil })
+	case kind.Of(err) != kind.NotFound:
+		return Actor{}, "", kind.Wrap(op, err)
+	}
+	if !id.Verified {
+		return Actor{}, "", kind.Say(kind.Forbidden, "The sign-in provider has not verified your mail address, so it cannot be told whether you are a member. Have it verified there.")
+	}
+	p, err := a.signer(ctx, id.Email)
+	if kind.Of(err) == kind.NotFound {
+		return Actor{}, "", kind.Say(kind.Forbidden, "The mail address that the sign-in provider knows you by has no role here. Ask an owner or admin to invite it.")
+	}
+	if err != nil {
+		return Actor{}, "", kind.Wrap(op, err)
+	}
+	return a.begin(ctx, dsr.By{Actor: p.Name, From: from}, "sign-in by OIDC, for the first time", func() ([]table.Op, error) {
+		bind, err := fresh(key, identity{Name: p.Name, Since: a.clock().UTC()})
+		return []table.Op{bind, table.Put(table.Item{Key: bindingKey(p.Name, key)}, table.Cond{})}, err
+	})
+}
