@@ -20,10 +20,8 @@ type limit struct {
 }
 
 var (
-	// An address that keeps sending secrets that are no good has to wait: a script with
-	// an old token gets through, and nobody can try them out.
 	failures = limit{"failures", dsr.Rate{Every: 10 * time.Second, Burst: 30},
-		"Too many wrong tokens, secrets or sign-in links came from your network address: 30, and then one in 10 seconds, are let through. Correct what is sent, and wait."}
+		"Too many wrong tokens, secrets or sign-in links came from your network address: 30, and then one in 10 seconds, are looked at. Correct what is sent, and wait."}
 	// Mails are asked for by whoever knows an address.
 	mails = limit{"mails", dsr.Rate{Every: 10 * time.Minute, Burst: 5},
 		"Too many sign-in links were asked for with this mail address: 5, and then one in 10 minutes, are sent. Use the last one, or wait."}
@@ -31,25 +29,17 @@ var (
 		"Too many sign-in links were asked for from your network address: 20, and then one a minute, are sent. Wait."}
 )
 
-// CheckFailures returns kind.Throttled, with a *dsr.LimitError, for a network address
-// from which too many attempts failed lately.
-func (a *Accounts) CheckFailures(ctx context.Context, address string) error {
-	item, err := a.control.Get(ctx, failures.key(network(address)))
-	if kind.Of(err) == kind.NotFound {
-		return nil
+// Failed counts an attempt from a network address to prove who somebody is that failed
+// with err, and returns err; or kind.Throttled, with a *dsr.LimitError, where there were
+// too many. An attempt that succeeds is not counted, and none is refused that would: 256
+// random bits cannot be guessed, and many people can share an address with a program
+// whose token has expired.
+func (a *Accounts) Failed(ctx context.Context, address string, err error) error {
+	if kind.Of(err) != kind.Unauthorized {
+		return err
 	}
-	if err != nil {
-		return kind.Wrap("check a limit", err)
-	}
-	_, _, err = failures.take(item, a.clock())
-	return err
-}
-
-// NoteFailure counts an attempt that failed.
-func (a *Accounts) NoteFailure(ctx context.Context, address string) error {
-	err := a.take(ctx, failures, network(address))
-	if kind.Of(err) == kind.Throttled {
-		return nil // it is told with the next
+	if limited := a.take(ctx, failures, network(address)); limited != nil {
+		return limited
 	}
 	return err
 }

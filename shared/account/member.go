@@ -234,8 +234,12 @@ func (c *change) keepAnOwner(ctx context.Context, role Role) error {
 			continue
 		}
 		item, err := c.a.control.Get(ctx, memberKey("", m.Name))
-		if err != nil {
-			return kind.E(kind.Conflict, "look for another owner", err)
+		if err != nil && kind.Of(err) != kind.NotFound {
+			return err
+		}
+		var still membership // since the list was read
+		if err != nil || json.Unmarshal(item.Data, &still) != nil || still.Role != Owner {
+			continue
 		}
 		c.ops = append(c.ops, table.Check(item.Key, table.IfAt(item.Version)))
 		return nil
@@ -268,11 +272,11 @@ func (c *change) end(ctx context.Context) error {
 			continue
 		}
 		h.Revoked = c.now
-		ops, err := h.change(pk)
+		op, err := h.change()
 		if err != nil {
 			return err
 		}
-		if c.ops = append(c.ops, ops...); h.Use == gdprToken {
+		if c.ops = append(c.ops, op); h.Use == gdprToken {
 			c.ops = append(c.ops, table.Delete(expiringKey(h.credential), table.Cond{}))
 		}
 		ended++
@@ -311,9 +315,7 @@ func (a *Accounts) power(ctx context.Context, by dsr.By, project string) (Role, 
 		if json.Unmarshal(item.Data, &m) != nil {
 			return "", kind.E(kind.Corrupt, "read a membership")
 		}
-		if m.Role.rank() > highest.rank() {
-			highest = m.Role
-		}
+		highest = Higher(highest, m.Role)
 	}
 	return highest, nil
 }

@@ -141,39 +141,33 @@ func (a *Accounts) holdings(ctx context.Context, pk string, uses ...use) ([]held
 // give makes the operations that store a new credential and lead to it from pk.
 func give(pk, secret string, c credential) ([]table.Op, error) {
 	hash := hashOf([]byte(secret))
-	var ops []table.Op
-	for _, r := range []struct {
-		key    table.Key
-		record any
-	}{
-		{credentialAt(hash), c},
-		{holdingKey(pk, c), holding{Use: c.Use, Hash: hash}},
-	} {
-		op, err := fresh(r.key, r.record)
-		if err != nil {
-			return nil, err
-		}
-		op.Item.Expires = c.forgotten()
-		ops = append(ops, op)
+	made, err := fresh(credentialAt(hash), c)
+	if err != nil {
+		return nil, err
 	}
-	return ops, nil
+	made.Item.Expires = c.forgotten()
+	lead, err := held{credential: c, hash: hash}.lead(pk)
+	return []table.Op{made, lead}, err
 }
 
-// change makes the operations that store a credential that was changed.
-func (h held) change(pk string) ([]table.Op, error) {
+// lead is the operation that makes pk lead to a credential for as long as it is told of.
+func (h held) lead(pk string) (table.Op, error) {
+	data, err := json.Marshal(holding{Use: h.Use, Hash: h.hash})
+	if err != nil {
+		return table.Op{}, kind.E(kind.Internal, "write a holding", err)
+	}
+	return table.Put(table.Item{Key: holdingKey(pk, h.credential), Data: data, Expires: h.forgotten()}, table.Cond{}), nil
+}
+
+// change is the operation that stores a credential that was changed. What leads to it
+// stays for as long as it was to when it was made.
+func (h held) change() (table.Op, error) {
 	data, err := json.Marshal(h.credential)
 	if err != nil {
-		return nil, kind.E(kind.Internal, "write a credential", err)
-	}
-	link, err := json.Marshal(holding{Use: h.Use, Hash: h.hash})
-	if err != nil {
-		return nil, kind.E(kind.Internal, "write a holding", err)
+		return table.Op{}, kind.E(kind.Internal, "write a credential", err)
 	}
 	h.item.Data, h.item.Expires = data, h.forgotten()
-	return []table.Op{
-		table.Put(h.item, table.IfAt(h.item.Version)),
-		table.Put(table.Item{Key: holdingKey(pk, h.credential), Data: link, Expires: h.forgotten()}, table.Cond{}),
-	}, nil
+	return table.Put(h.item, table.IfAt(h.item.Version)), nil
 }
 
 // each calls f with every item that a query finds.

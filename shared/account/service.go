@@ -78,11 +78,16 @@ func replaceAll(all []held, pk string, now time.Time, overlap time.Duration) ([]
 		if h.ended(now) != "" {
 			continue
 		}
-		more, err := h.replaced(now, overlap).change(pk)
+		h = h.replaced(now, overlap)
+		op, err := h.change()
 		if err != nil {
 			return nil, err
 		}
-		ops = append(ops, more...)
+		lead, err := h.lead(pk)
+		if err != nil {
+			return nil, err
+		}
+		ops = append(ops, op, lead)
 	}
 	return ops, nil
 }

@@ -129,11 +129,11 @@ func (a *Accounts) begin(ctx context.Context, by dsr.By, action string, first fu
 		if live(all, session, now) >= mostTokens {
 			oldest := all[slices.IndexFunc(all, func(h held) bool { return h.Use == session && h.ended(now) == "" })]
 			oldest.Revoked = now
-			more, err := oldest.change(personPK(p.Name))
+			op, err := oldest.change()
 			if err != nil {
 				return nil, e, err
 			}
-			ops = append(ops, more...)
+			ops = append(ops, op)
 		}
 		return ops, e, nil
 	})
@@ -170,11 +170,11 @@ func (a *Accounts) SignOut(ctx context.Context, by dsr.By, secret string, everyw
 				continue
 			}
 			h.Revoked = now
-			more, err := h.change(personPK(p.Name))
+			op, err := h.change()
 			if err != nil {
 				return nil, dsr.Entry{}, err
 			}
-			ops = append(ops, more...)
+			ops = append(ops, op)
 		}
 		if len(ops) == 0 {
 			return nil, dsr.Entry{}, errNothing

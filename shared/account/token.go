@@ -92,11 +92,11 @@ func (a *Accounts) newToken(ctx context.Context, by dsr.By, owner string, replac
 		}
 		e := dsr.Entry{Action: "token.make", Detail: made.Prefix + " of " + p.Name}
 		if old.hash != "" {
-			more, err := old.change(personPK(owner))
+			op, err := old.change()
 			if err != nil {
 				return nil, dsr.Entry{}, err
 			}
-			ops = append(append(ops, more...), table.Delete(old.expiring, table.Cond{}))
+			ops = append(ops, op, table.Delete(old.expiring, table.Cond{}))
 			e.Action, e.Detail = "token.replace", e.Detail+" in place of "+old.Prefix
 		}
 		return ops, e, nil
@@ -132,8 +132,8 @@ func (a *Accounts) RevokeToken(ctx context.Context, by dsr.By, owner, id string)
 			return nil, dsr.Entry{}, errNothing
 		}
 		h.Revoked = now
-		ops, err := h.change(personPK(owner))
-		return append(ops, table.Delete(expiringKey(h.credential), table.Cond{})), dsr.Entry{Action: "token.revoke", Detail: h.Prefix + " of " + p.Name}, err
+		op, err := h.change()
+		return []table.Op{op, table.Delete(expiringKey(h.credential), table.Cond{})}, dsr.Entry{Action: "token.revoke", Detail: h.Prefix + " of " + p.Name}, err
 	})
 }
 

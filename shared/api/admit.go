@@ -17,10 +17,19 @@ func (e *edge) admit(c *call, to *route) error {
 	}
 	var err error
 	if c.actor, err = e.authenticate(c.r); err != nil {
-		return err
+		if c.r.Header.Get("Authorization") == "" {
+			return err // nothing was tried
+		}
+		return e.Accounts.Failed(c.r.Context(), address(c.r.RemoteAddr), err)
+	}
+	if to.people && c.actor.By == account.ByToken {
+		return kind.Say(kind.Forbidden, "A GDPR token is good for requests, opt-outs and their settings alone. Sign in, or use a service account.")
 	}
 	if c.query, err = url.ParseQuery(c.r.URL.RawQuery); err != nil {
 		return kind.Say(kind.Invalid, "The query is not well formed. Escape its values.")
+	}
+	if to.about == forNone {
+		return nil
 	}
 	if c.project, err = e.projectOf(c); err != nil {
 		return err
@@ -36,7 +45,11 @@ func (e *edge) authenticate(r *http.Request) (account.Actor, error) {
 	}
 	scheme, rest, _ := strings.Cut(headers[0], " ")
 	if strings.EqualFold(scheme, "Bearer") {
-		return e.Accounts.Bearer(r.Context(), strings.TrimSpace(rest))
+		secret := strings.TrimSpace(rest)
+		if strings.HasPrefix(secret, account.SessionPrefix) {
+			return e.Accounts.Session(r.Context(), secret)
+		}
+		return e.Accounts.Bearer(r.Context(), secret)
 	}
 	if name, secret, ok := r.BasicAuth(); ok {
 		return e.Accounts.ServiceAccount(r.Context(), name, secret)

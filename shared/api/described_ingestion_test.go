@@ -67,6 +67,8 @@ func TestIngestionIsDescribed(t *testing.T) {
 // noProjects is accounts that do not answer.
 type noProjects struct{ api.Projects }
 
+func (noProjects) Failed(_ context.Context, _ string, err error) error { return err }
+
 func (noProjects) ByToken(context.Context, string) (account.Project, error) {
 	return account.Project{}, kind.E(kind.Unavailable, "read")
 }

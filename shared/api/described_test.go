@@ -119,7 +119,7 @@ func (d *description) check(t *testing.T, method, path string, a *httptest.Respo
 		return
 	}
 	body := a.Body.Bytes()
-	if got == "text/plain" {
+	if got != "application/json" {
 		body, _ = json.Marshal(string(body))
 	}
 	if form["schema"] != nil {

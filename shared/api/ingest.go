@@ -19,6 +19,7 @@ type Projects interface {
 	BySecret(ctx context.Context, secret string) (account.Project, error)
 	ServiceAccount(ctx context.Context, name, secret string) (account.Actor, error)
 	MayImport(ctx context.Context, actor account.Actor, projectID string) (account.Project, error)
+	Failed(ctx context.Context, address string, err error) error
 }
 
 // OptOuts is what ingestion asks of dsr.Service.

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 
+	"lethe/shared/dsr"
 	"lethe/shared/events"
 	"lethe/shared/kind"
 )
@@ -122,6 +123,11 @@ func (a *answer) fail(err error) {
 	case kind.Unavailable:
 		status, sentence = http.StatusServiceUnavailable, "The store does not answer. Send this again."
 		a.w.Header().Set("Retry-After", "5")
+	}
+	var limit *dsr.LimitError
+	if errors.As(err, &limit) {
+		sentence = limit.Limit
+		retryAfter(a.w, limit.After)
 	}
 	if s := kind.Sentence(err); s != "" && status != http.StatusInternalServerError {
 		sentence = s

@@ -12,6 +12,11 @@ import (
 // api_key, or the one named by project_id for a service account. It returns
 // kind.NotFound where neither says anything.
 func (in *ingestion) importer(r *http.Request) (account.Project, error) {
+	p, err := in.proved(r)
+	return p, in.projects.Failed(r.Context(), address(r.RemoteAddr), err)
+}
+
+func (in *ingestion) proved(r *http.Request) (account.Project, error) {
 	query := r.URL.Query()
 	name, secret, ok := r.BasicAuth()
 	switch {

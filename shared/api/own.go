@@ -80,18 +80,7 @@ func (e *edge) rerunAll(c *call) error {
 
 // extend moves the due date, for a reason given in the body.
 func (e *edge) extend(c *call) error {
-	body, err := readBody(c.w, c.r)
-	if err != nil {
-		return err
-	}
-	fields, err := parseObject(body, "reason")
-	if err != nil {
-		return err
-	}
-	if fields["reason"] == nil {
-		return kind.Say(kind.Invalid, `reason is missing. Say why more time is needed: {"reason":"…"}.`)
-	}
-	reason, err := text("reason", fields["reason"])
+	reason, err := c.field("reason")
 	if err != nil {
 		return err
 	}

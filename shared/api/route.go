@@ -20,7 +20,19 @@ type route struct {
 	serve           func(*call) error
 	// open routes ask for no authentication.
 	open bool
+	// people routes take no GDPR token, which is good for requests alone.
+	people bool
+	// about says what a call has to name, and the caller to have a role in.
+	about about
 }
+
+// about is what a route is about.
+type about int
+
+const (
+	forProject about = iota // a project that the query names, of which the caller is an owner or admin
+	forNone                 // the caller, or the organisation: the route looks at roles itself
+)
 
 // A call is one request on its way through a route.
 type call struct {
@@ -77,6 +89,9 @@ func (e *edge) table() []route {
 			route{method: http.MethodDelete, pattern: optOuts, serve: e.changeOptOuts(e.Service.OptIn)},
 			route{method: http.MethodPost, pattern: optOuts + "/test", serve: e.testOptOuts},
 		)
+	}
+	if e.Service != nil {
+		routes = append(routes, e.accountRoutes()...)
 	}
 	if e.Ingestion != nil {
 		for _, pattern := range []string{"/track", "/import", "/engage", "/groups", "/health"} {
