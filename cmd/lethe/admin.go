@@ -51,7 +51,7 @@ func reach(data string, f func(path string) error) error {
 // administer serves the socket until ctx ends, and closes what it returns when the
 // last order has been answered, or has been waited for long enough. Where no socket
 // can be made the server runs without.
-func administer(ctx context.Context, data string, p *local.Platform, log *slog.Logger) <-chan struct{} {
+func administer(ctx context.Context, data string, p *local.Platform, accounts http.Handler, log *slog.Logger) <-chan struct{} {
 	ended := make(chan struct{})
 	_ = os.Remove(socketPath(data)) // of a process that was killed; this one has the directory
 	var l *net.UnixListener
@@ -74,6 +74,7 @@ func administer(ctx context.Context, data string, p *local.Platform, log *slog.L
 	})
 	order(mux, "/executions", func(ctx context.Context, o executionsOrder) (any, error) { return p.Executions(ctx, o.Limit) })
 	order(mux, "/execution", func(ctx context.Context, o executionOrder) (any, error) { return p.Execution(ctx, o.Name) })
+	mux.Handle("/api/", accounts)
 	s := &http.Server{
 		Handler:           mux,
 		ReadHeaderTimeout: headerTime,
@@ -134,20 +135,38 @@ func answerAdmin(w http.ResponseWriter, v any, err error) {
 // errNoServer says that no server has the data directory.
 var errNoServer = errors.New("no server is running")
 
+// socketClient calls the server that has the data directory.
+func socketClient(data string) *http.Client {
+	return &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return dialSocket(ctx, data)
+	}}}
+}
+
+func dialSocket(ctx context.Context, data string) (c net.Conn, err error) {
+	err = reach(data, func(path string) (err error) {
+		var d net.Dialer
+		c, err = d.DialContext(ctx, "unix", path)
+		return err
+	})
+	return c, err
+}
+
+// served reports whether a server has the data directory and can be asked.
+func served(ctx context.Context, data string) bool {
+	c, err := dialSocket(ctx, data)
+	if err != nil {
+		return false
+	}
+	c.Close()
+	return true
+}
+
 // askServer sends an order to the server that has the data directory. When ctx ends
 // the server gives the order up too.
 func askServer(ctx context.Context, data, route string, order, answer any) error {
 	if _, err := os.Lstat(socketPath(data)); errors.Is(err, os.ErrNotExist) {
 		return errNoServer
 	}
-	client := http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (c net.Conn, err error) {
-		err = reach(data, func(path string) (err error) {
-			var d net.Dialer
-			c, err = d.DialContext(ctx, "unix", path)
-			return err
-		})
-		return c, err
-	}}}
 	body, err := json.Marshal(order)
 	if err != nil {
 		return err
@@ -156,7 +175,7 @@ func askServer(ctx context.Context, data, route string, order, answer any) error
 	if err != nil {
 		return err
 	}
-	out, err := client.Do(r)
+	out, err := socketClient(data).Do(r)
 	if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
 		return errNoServer
 	}
@@ -184,14 +203,19 @@ func administered[T any](ctx context.Context, data, route string, order any, dia
 	if err := askServer(ctx, data, route, order, &answer); !errors.Is(err, errNoServer) {
 		return answer, err
 	}
-	if !local.Holds(data) {
-		return answer, failure{statusRefused, "The directory that --data names is no data directory of Lethe."}
-	}
-	syscall.Umask(0o077)
-	p, err := local.Open(local.Config{Data: data, Clock: time.Now, Log: slog.New(slog.NewTextHandler(diag, nil))})
+	p, err := openExisting(data, slog.New(slog.NewTextHandler(diag, nil)))
 	if err != nil {
 		return answer, err
 	}
 	answer, err = do(p)
 	return answer, errors.Join(err, p.Close())
+}
+
+// openExisting opens a data directory that is there, for a command.
+func openExisting(data string, log *slog.Logger) (*local.Platform, error) {
+	if !local.Holds(data) {
+		return nil, failure{statusRefused, "The directory that --data names is no data directory of Lethe."}
+	}
+	syscall.Umask(0o077)
+	return local.Open(local.Config{Data: data, Clock: time.Now, Log: log})
 }

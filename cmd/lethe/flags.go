@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"lethe/shared/account"
 	"lethe/shared/local"
 )
 
@@ -20,6 +21,7 @@ type settings struct {
 	data       string
 	listen     string
 	demo       bool
+	owner      string
 	json       bool
 	window     time.Duration
 	log        string
@@ -38,6 +40,7 @@ func (s *settings) register(f *pflag.FlagSet) {
 	f.StringVar(&s.data, "data", defaultData, "`directory` that holds everything; made if it is absent")
 	f.StringVar(&s.listen, "listen", "127.0.0.1:8080", "`address` to listen on, loopback only; port 0 takes a free one")
 	f.BoolVar(&s.demo, "demo", false, "make a project, an owner and some months of made-up events, once")
+	f.StringVar(&s.owner, "owner", "", "mail `address` of the first owner, in an empty directory; needed there, and else of no effect")
 	f.BoolVar(&s.json, "json", false, "when ready, print one line of JSON for programs")
 	f.DurationVar(&s.window, "cancel-window", window, "`time` that a deletion waits before it begins, and can be cancelled; 10s with --demo")
 	f.IntVar(&s.backupDays, "backup-days", 0, "how many `days` backups are kept, for certificates to tell; 0 tells nothing")
@@ -70,6 +73,12 @@ func variable(flag string) string {
 func (s *settings) check() error {
 	if s.data == "" {
 		return failure{statusUsage, "--data names no directory."}
+	}
+	if s.demo && s.owner != "" {
+		return failure{statusUsage, "--owner and --demo do not go together: a demo has an owner of its own."}
+	}
+	if s.owner != "" && account.CheckMail(s.owner) != nil {
+		return failure{statusUsage, "--owner takes a plain mail address, such as pat@example.com."}
 	}
 	if s.window < 0 {
 		return failure{statusUsage, "--cancel-window cannot be negative; with 0 a deletion begins at once."}

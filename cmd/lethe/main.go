@@ -31,7 +31,8 @@ func run(args []string, out, diag io.Writer) int {
 			return c.Help()
 		},
 	}
-	root.AddCommand(serveCommand(), backupCommand(), restoreCommand(), executionsCommand(), executionCommand())
+	root.AddCommand(serveCommand(), backupCommand(), restoreCommand(), executionsCommand(), executionCommand(),
+		signInCommand(), memberCommand(), tokenCommand(), projectCommand(), serviceAccountCommand(), auditCommand())
 	root.SetArgs(args)
 	root.SetOut(out)
 	root.SetErr(diag)

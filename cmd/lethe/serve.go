@@ -16,7 +16,6 @@ import (
 	"lethe/shared/account"
 	"lethe/shared/api"
 	"lethe/shared/dsr"
-	"lethe/shared/events"
 	"lethe/shared/local"
 )
 
@@ -91,16 +90,15 @@ func (s settings) serve(c *cobra.Command) error {
 // run wires the parts, gets the demo ready, announces and serves.
 func (s settings) run(ctx context.Context, c *cobra.Command, p *local.Platform, l net.Listener, log *slog.Logger) error {
 	defer l.Close()
-	accounts := account.New(p.Control, p.Clock)
-	store := events.New(p.Subjects, p.Keys, p.Clock, events.Log(log), events.By(accounts.Rules))
-	service, err := p.Service(accounts, dsr.Settings{CancelWindow: s.period(), BackupLife: time.Duration(s.backupDays) * 24 * time.Hour}, store)
+	lethe, err := wire(p, log, dsr.Settings{CancelWindow: s.period(), BackupLife: time.Duration(s.backupDays) * 24 * time.Hour})
 	if err != nil {
 		return failing(err)
 	}
+	accounts, store, service := lethe.accounts, lethe.store, lethe.service
 	if err := refuseUnrestored(ctx, s.data, service); err != nil {
 		return err
 	}
-	d, err := s.project(ctx, accounts, store)
+	d, err := s.project(ctx, lethe)
 	if err != nil {
 		return err
 	}
@@ -114,7 +112,7 @@ func (s settings) run(ctx context.Context, c *cobra.Command, p *local.Platform, 
 		Clock: p.Clock, Log: log, Hosts: hosts(l),
 	})
 	serving, cut := context.WithCancel(ctx)
-	administered := administer(serving, s.data, p, log)
+	administered := administer(serving, s.data, p, lethe.administration(func(link string) string { return signInURL(address(l), link) }), log)
 	defer func() {
 		cut()
 		<-administered
@@ -159,33 +157,62 @@ func files(bucket http.Handler, rest http.Handler) http.Handler {
 	})
 }
 
-// project returns the demo, made or completed where --demo asks for one, or nil.
-func (s settings) project(ctx context.Context, accounts *account.Accounts, store *events.Store) (*demoFile, error) {
+// project makes what --demo or --owner ask for, where it is not there yet.
+func (s settings) project(ctx context.Context, lethe parts) (first, error) {
 	if s.demo {
-		d, err := makeDemo(ctx, s.data, accounts, store)
+		d, err := makeDemo(ctx, s.data, lethe.accounts, lethe.store)
 		if err != nil {
-			return nil, failing(err)
+			return first{}, failing(err)
 		}
-		return &d, nil
+		if s.json {
+			return first{demo: &d}, nil // what programs are told is the same at every start
+		}
+		link, err := lethe.accounts.MakeLink(ctx, localBy, demoOwner)
+		if err != nil {
+			return first{}, failing(err)
+		}
+		return first{demo: &d, owner: demoOwner, link: link}, nil
 	}
-	projects, err := accounts.Projects(ctx)
+	projects, err := lethe.accounts.Projects(ctx)
 	if err != nil {
-		return nil, failing(err)
+		return first{}, failing(err)
 	}
-	if len(projects) == 0 {
-		return nil, empty()
+	if len(projects) > 0 {
+		return first{}, nil
 	}
-	return nil, nil
+	if s.owner == "" {
+		return first{}, empty()
+	}
+	p, err := lethe.accounts.FoundFor(ctx, s.owner)
+	if err != nil {
+		return first{}, failing(err)
+	}
+	link, err := lethe.accounts.MakeLink(ctx, localBy, s.owner)
+	if err != nil {
+		return first{}, failing(err)
+	}
+	return first{project: &p, owner: s.owner, link: link}, nil
 }
+
+// first is what a start has to tell besides where the server is.
+type first struct {
+	demo    *demoFile
+	project *account.Project // that was just made
+	owner   string           // who can sign in by the link
+	link    string
+}
+
+// localBy is this machine in the audit trail.
+var localBy = dsr.By{Actor: account.Local.Name}
 
 // empty refuses a directory that holds nothing to serve.
 func empty() error {
-	return failure{statusRefused, "The data directory holds no project yet: start with --demo to try Lethe with made-up data, or name another directory with --data."}
+	return failure{statusRefused, "The data directory holds no project yet: name its first owner with --owner and a mail address, start with --demo to try Lethe with made-up data, or name another directory with --data."}
 }
 
 // look refuses what can be seen to be wrong before anything is made.
 func (s settings) look() error {
-	if s.demo || local.Holds(s.data) {
+	if s.demo || s.owner != "" || local.Holds(s.data) {
 		return nil
 	}
 	return empty()

@@ -53,6 +53,8 @@ const (
 	ByToken   Proof = "GDPR token" // good for the GDPR API alone
 	BySecret  Proof = "service account"
 	BySession Proof = "session"
+	// ByMachine is who administers a deployment on the machine that it runs on.
+	ByMachine Proof = "machine"
 )
 
 // Project reads one project; kind.NotFound without it.

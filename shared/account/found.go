@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"math/big"
 	"net/mail"
-	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -51,76 +50,93 @@ type Credentials struct {
 // changes nothing and returns kind.Conflict; a mail address that is none is
 // kind.Invalid.
 func (a *Accounts) Found(ctx context.Context, f Founding) (Credentials, error) {
+	c := newCredentials()
+	token := func(owner string, now time.Time) ([]table.Op, error) {
+		ops, err := giveToken(c.GDPRToken, tokenOf(owner, c.GDPRToken, now))
+		if err != nil {
+			return nil, err
+		}
+		program := membership{Name: c.ServiceAccount, Role: Admin, Since: now}
+		for key, record := range map[table.Key]any{
+			personKey(c.ServiceAccount):                  person{Name: c.ServiceAccount, Since: now},
+			memberKey(c.ProjectID, c.ServiceAccount):     program,
+			membershipKey(c.ProjectID, c.ServiceAccount): program,
+		} {
+			op, err := fresh(key, record)
+			if err != nil {
+				return nil, err
+			}
+			ops = append(ops, op)
+		}
+		secret, err := give(personPK(c.ServiceAccount), c.ServiceSecret, newServiceSecret(c.ServiceAccount, now))
+		return append(ops, secret...), err
+	}
+	if _, err := a.found(ctx, f, c, token); err != nil {
+		return Credentials{}, err
+	}
+	return c, nil
+}
+
+// FoundFor makes the organisation, its owner and the first project, and no secret that
+// anybody would have to be shown: those are made when they are asked for. Errors are as
+// of Found.
+func (a *Accounts) FoundFor(ctx context.Context, owner string) (Project, error) {
+	return a.found(ctx, Founding{OwnerEmail: owner}, newCredentials(), func(string, time.Time) ([]table.Op, error) { return nil, nil })
+}
+
+func (a *Accounts) found(ctx context.Context, f Founding, c Credentials, more func(owner string, now time.Time) ([]table.Op, error)) (Project, error) {
 	const op = "found project"
 	owner, err := parseMail(f.OwnerEmail)
 	if err != nil {
-		return Credentials{}, err
+		return Project{}, err
 	}
 	if err := checkNames(f.OrgName, f.ProjectName); err != nil {
-		return Credentials{}, err
+		return Project{}, err
 	}
 	taken := kind.Say(kind.Conflict, "There is a project here already.")
 	switch _, err := a.control.Get(ctx, organisationKey()); kind.Of(err) {
 	case kind.NotFound:
 	case "":
-		return Credentials{}, taken
+		return Project{}, taken
 	default:
-		return Credentials{}, kind.Wrap(op, err)
+		return Project{}, kind.Wrap(op, err)
 	}
-
-	c := newCredentials()
-	ops, err := a.founding(f, owner, c)
-	if err != nil {
-		return Credentials{}, kind.Wrap(op, err)
-	}
-	if f.Keep != nil {
-		if err := f.Keep(c); err != nil {
-			return Credentials{}, kind.Wrap("keep credentials", err)
-		}
-	}
-	e := dsr.Entry{Time: a.clock().UTC(), Actor: owner, Action: "found"}
-	own := e
-	own.Project = c.ProjectID
-	if err := a.record(ctx, dsr.Defaults().KeepRecords, []dsr.Entry{e, own}, ops); err != nil {
-		if kind.Of(err) == kind.Conflict {
-			return Credentials{}, taken
-		}
-		return Credentials{}, kind.Wrap(op, err)
-	}
-	return c, nil
-}
-
-func (a *Accounts) founding(f Founding, owner string, c Credentials) ([]table.Op, error) {
 	now := a.clock().UTC()
-	var ops []table.Op
-	for _, r := range []struct {
-		key    table.Key
-		record any
-	}{
-		{organisationKey(), organisation{Name: or(f.OrgName, "Organisation"), Created: now}},
-		{personKey(owner), person{Name: owner, Since: now}},
-		{memberKey("", owner), membership{Name: owner, Role: Owner, Since: now}},
-		{membershipKey("", owner), membership{Name: owner, Role: Owner, Since: now}},
-		{personKey(c.ServiceAccount), person{Name: c.ServiceAccount, Since: now}},
-		{memberKey(c.ProjectID, c.ServiceAccount), membership{Name: c.ServiceAccount, Role: Admin, Since: now}},
-		{membershipKey(c.ProjectID, c.ServiceAccount), membership{Name: c.ServiceAccount, Role: Admin, Since: now}},
+	p := NewProject{Project{ID: c.ProjectID, Name: or(f.ProjectName, "Project"), Token: c.ProjectToken, Created: now}, c.APISecret}
+	ops, err := p.ops()
+	if err != nil {
+		return Project{}, err
+	}
+	first := membership{Name: owner, Role: Owner, Since: now}
+	for key, record := range map[table.Key]any{
+		organisationKey():        organisation{Name: or(f.OrgName, "Organisation"), Created: now},
+		personKey(owner):         person{Name: owner, Since: now},
+		memberKey("", owner):     first,
+		membershipKey("", owner): first,
 	} {
-		op, err := fresh(r.key, r.record)
+		op, err := fresh(key, record)
 		if err != nil {
-			return nil, err
+			return Project{}, err
 		}
 		ops = append(ops, op)
 	}
-	project, err := NewProject{Project{ID: c.ProjectID, Name: or(f.ProjectName, "Project"), Token: c.ProjectToken, Created: now}, c.APISecret}.ops()
+	given, err := more(owner, now)
 	if err != nil {
-		return nil, err
+		return Project{}, kind.Wrap(op, err)
 	}
-	token, err := giveToken(c.GDPRToken, tokenOf(owner, c.GDPRToken, now))
-	if err != nil {
-		return nil, err
+	if f.Keep != nil {
+		if err := f.Keep(c); err != nil {
+			return Project{}, kind.Wrap("keep credentials", err)
+		}
 	}
-	secret, err := give(personPK(c.ServiceAccount), c.ServiceSecret, newServiceSecret(c.ServiceAccount, now))
-	return slices.Concat(ops, project, token, secret), err
+	e := dsr.Entry{Time: now, Actor: owner, Action: "found"}
+	own := e
+	own.Project = c.ProjectID
+	err = a.record(ctx, dsr.Defaults().KeepRecords, []dsr.Entry{e, own}, append(ops, given...))
+	if kind.Of(err) == kind.Conflict {
+		err = taken
+	}
+	return p.Project, kind.Wrap(op, err)
 }
 
 func newCredentials() Credentials {
@@ -149,6 +165,12 @@ func randomProjectID() string {
 		panic(err) // as rand.Read does
 	}
 	return n.Add(n, big.NewInt(1_000_000)).String()
+}
+
+// CheckMail returns kind.Invalid, with a sentence, for what cannot be a person.
+func CheckMail(s string) error {
+	_, err := parseMail(s)
+	return err
 }
 
 func parseMail(s string) (string, error) {

@@ -37,6 +37,9 @@ func (a *Accounts) Members(ctx context.Context, project string) ([]Member, error
 
 // Roles tells every role that somebody has, by project; "" is the organisation.
 func (a *Accounts) Roles(ctx context.Context, name string) (map[string]Role, error) {
+	if name == Local.Name {
+		return map[string]Role{"": Owner}, nil
+	}
 	all, err := a.memberships(ctx, name)
 	roles := make(map[string]Role, len(all))
 	for where, m := range all {
@@ -59,7 +62,7 @@ func (a *Accounts) SetMember(ctx context.Context, by dsr.By, project, name strin
 		return false, kind.Say(kind.Invalid, "role must be owner, admin, analyst or consumer.")
 	}
 	if isHuman(name) {
-		if _, err := parseMail(name); err != nil {
+		if err := CheckMail(name); err != nil {
 			return false, err
 		}
 	} else if role == Owner {
@@ -298,7 +301,7 @@ func (c *change) end(ctx context.Context) error {
 // power is the higher of the roles that somebody has in the organisation and in a
 // project; "" without any.
 func (a *Accounts) power(ctx context.Context, by dsr.By, project string) (Role, error) {
-	if by == Local {
+	if by.Actor == Local.Name {
 		return Owner, nil
 	}
 	keys := []table.Key{memberKey("", by.Actor)}

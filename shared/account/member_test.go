@@ -17,11 +17,14 @@ const (
 	kim = "kim@example.com"
 )
 
+// machine is who administers the deployment where it runs.
+var machine = by(account.Local.Name)
+
 func by(name string) dsr.By { return dsr.By{Actor: name, From: "192.0.2.1"} }
 
 func (w *world) set(t *testing.T, project, name string, role account.Role) {
 	t.Helper()
-	if _, err := w.SetMember(t.Context(), account.Local, project, name, role); err != nil {
+	if _, err := w.SetMember(t.Context(), machine, project, name, role); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -158,7 +161,7 @@ func TestTheLastOwnerStays(t *testing.T) {
 	for _, do := range []func() error{
 		func() error { return w.RemoveMember(t.Context(), by(pat), "", pat) },
 		func() error { _, err := w.SetMember(t.Context(), by(pat), "", pat, account.Admin); return err },
-		func() error { return w.RemoveMember(t.Context(), account.Local, "", pat) },
+		func() error { return w.RemoveMember(t.Context(), machine, "", pat) },
 	} {
 		if err := do(); kind.Of(err) != kind.NotAllowed || kind.Sentence(err) == "" {
 			t.Errorf("got %v, want %v", err, kind.NotAllowed)
@@ -176,7 +179,7 @@ func TestTheLastOwnerStays(t *testing.T) {
 		}
 		var all sync.WaitGroup
 		for _, n := range names {
-			all.Go(func() { _, _ = w.SetMember(t.Context(), account.Local, "", n, account.Analyst) })
+			all.Go(func() { _, _ = w.SetMember(t.Context(), machine, "", n, account.Analyst) })
 		}
 		all.Wait()
 		owners := 0
@@ -255,7 +258,7 @@ func TestRemovalEndsAll(t *testing.T) {
 		} else if kind.Of(err) != kind.Conflict || n < 20 {
 			t.Fatal(err)
 		}
-		link, err := w.MakeLink(t.Context(), account.Local, sam)
+		link, err := w.MakeLink(t.Context(), machine, sam)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"lethe/shared/dsr"
 	"lethe/shared/kind"
 	"lethe/shared/table"
 )
@@ -28,7 +27,8 @@ func same(a, b string) bool { return strings.EqualFold(a, b) }
 
 // Local is who administers a deployment on the machine that it runs on, and may do
 // everything: whoever can open the data directory could change all of it by hand.
-var Local = dsr.By{Actor: "local administrator"}
+// Nobody else can have its name, which is neither an address nor a service account's.
+var Local = Actor{Name: "local administrator", By: ByMachine}
 
 // A holding leads from whoever has a secret, a person or a project, to the credential,
 // in their partition.

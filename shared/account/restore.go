@@ -12,12 +12,12 @@ import (
 	"lethe/shared/table"
 )
 
-// EndTokens ends every GDPR token, session and sign-in link there is, since a backup that was restored does
-// not know which were revoked after it, and makes one new token for an owner of
-// the organisation, without which nobody could confirm a request. Keep is given
-// it, in the clear and once, before anything is changed; if it fails nothing is.
-// When EndTokens returns an error a part may have been done, and doing it again
-// is safe. It returns how many tokens it ended, and reads the whole table.
+// EndTokens ends every GDPR token, session and sign-in link there is, since a backup
+// that was restored does not know which were ended after it, and makes one new token
+// for an owner of the organisation, without which nobody could confirm a request. Keep
+// is given it, in the clear and once, before anything is changed; if it fails nothing
+// is. When EndTokens returns an error a part may have been done, and doing it again is
+// safe. It returns how many it ended, and reads the whole table.
 func (a *Accounts) EndTokens(ctx context.Context, keep func(token string) error) (ended int, err error) {
 	const op = "end tokens"
 	owner, err := a.owner(ctx)

@@ -94,11 +94,11 @@ func TestSignInLinkWorksOnce(t *testing.T) {
 	w := newWorld()
 	w.found(t)
 	for _, name := range []string{"nobody@example.com", "", "lethe.x.service-account"} {
-		if _, err := w.MakeLink(t.Context(), account.Local, name); kind.Of(err) != kind.NotFound {
+		if _, err := w.MakeLink(t.Context(), machine, name); kind.Of(err) != kind.NotFound {
 			t.Errorf("a link for %q: %v", name, err)
 		}
 	}
-	link, err := w.MakeLink(t.Context(), account.Local, strings.ToLower(pat))
+	link, err := w.MakeLink(t.Context(), machine, strings.ToLower(pat))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +130,7 @@ func TestSignInLinkWorksOnce(t *testing.T) {
 	if _, err := w.Session(t.Context(), secret); kind.Of(err) != kind.Unauthorized {
 		t.Errorf("after 8 hours: %v", err)
 	}
-	if link, err = w.MakeLink(t.Context(), account.Local, pat); err != nil {
+	if link, err = w.MakeLink(t.Context(), machine, pat); err != nil {
 		t.Fatal(err)
 	}
 	w.now = w.now.Add(account.LinkLife)
@@ -146,7 +146,7 @@ func TestSignOut(t *testing.T) {
 	w := newWorld()
 	w.found(t)
 	enter := func() string {
-		link, err := w.MakeLink(t.Context(), account.Local, pat)
+		link, err := w.MakeLink(t.Context(), machine, pat)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -18,6 +18,7 @@ func (e *edge) accountRoutes() []route {
 		{method: http.MethodGet, pattern: "/api/app/me", serve: e.me, about: forNone, people: true},
 		{method: http.MethodPost, pattern: "/api/app/session", serve: e.signIn, open: true},
 		{method: http.MethodDelete, pattern: "/api/app/session", serve: e.signOut, about: forNone, people: true},
+		{method: http.MethodPost, pattern: "/api/app/sign-in-links", serve: e.makeLink, about: forNone, people: true},
 		{method: http.MethodGet, pattern: tokens, serve: e.tokens, about: forNone, people: true},
 		{method: http.MethodPost, pattern: tokens, serve: e.makeToken, about: forNone, people: true},
 		{method: http.MethodDelete, pattern: tokens + "/{token_id}", serve: e.revokeToken, about: forNone, people: true},
@@ -122,6 +123,46 @@ func (e *edge) signIn(c *call) error {
 	}{actor.Name, session, date(e.Clock().Add(account.SessionLife))})
 }
 
+// makeLink answers what a sign-in link for somebody holds. Whoever has it is that
+// person, so it is made on the machine alone, and else mailed.
+func (e *edge) makeLink(c *call) error {
+	if c.actor != account.Local {
+		return kind.Say(kind.Forbidden, "A sign-in link is made on the machine that Lethe runs on alone: lethe sign-in. Elsewhere it is mailed.")
+	}
+	name, err := c.field("name")
+	if err != nil {
+		return err
+	}
+	link, err := e.Accounts.MakeLink(c.r.Context(), c.by(), name)
+	if err != nil {
+		return err
+	}
+	made := struct {
+		Link    string `json:"link"`
+		URL     string `json:"url,omitempty"`
+		Expires string `json:"expires"`
+	}{Link: link, Expires: date(e.Clock().Add(account.LinkLife))}
+	if e.SignInURL != nil {
+		made.URL = e.SignInURL(link)
+	}
+	return c.ok(http.StatusCreated, made)
+}
+
+// owner is whose GDPR tokens a call is about: the caller's, and on the machine those of
+// whom the query names.
+func (c *call) owner() (string, error) {
+	owner := c.query.Get("owner")
+	switch {
+	case c.actor != account.Local && owner != "":
+		return "", kind.Say(kind.Forbidden, "Everybody manages their own GDPR tokens alone. Leave owner out.")
+	case c.actor != account.Local:
+		return c.actor.Name, nil
+	case owner == "":
+		return "", kind.Say(kind.Invalid, "The query parameter owner is missing. Give the mail address of whose tokens these are.")
+	}
+	return owner, nil
+}
+
 // signOut ends the session that the caller came with, or all of theirs.
 func (e *edge) signOut(c *call) error {
 	if c.actor.By != account.BySession {
@@ -160,7 +201,11 @@ func shownTokenOf(t account.Token, secret string) shownToken {
 
 // tokens answers the caller's GDPR tokens.
 func (e *edge) tokens(c *call) error {
-	all, err := e.Accounts.Tokens(c.r.Context(), c.actor.Name)
+	owner, err := c.owner()
+	if err != nil {
+		return err
+	}
+	all, err := e.Accounts.Tokens(c.r.Context(), owner)
 	if err != nil {
 		return err
 	}
@@ -172,7 +217,11 @@ func (e *edge) tokens(c *call) error {
 }
 
 func (e *edge) makeToken(c *call) error {
-	t, secret, err := e.Accounts.MakeToken(c.r.Context(), c.by(), c.actor.Name)
+	owner, err := c.owner()
+	if err != nil {
+		return err
+	}
+	t, secret, err := e.Accounts.MakeToken(c.r.Context(), c.by(), owner)
 	if err != nil {
 		return err
 	}
@@ -180,7 +229,11 @@ func (e *edge) makeToken(c *call) error {
 }
 
 func (e *edge) revokeToken(c *call) error {
-	if err := e.Accounts.RevokeToken(c.r.Context(), c.by(), c.actor.Name, c.task); err != nil {
+	owner, err := c.owner()
+	if err != nil {
+		return err
+	}
+	if err := e.Accounts.RevokeToken(c.r.Context(), c.by(), owner, c.task); err != nil {
 		return err
 	}
 	c.w.WriteHeader(http.StatusNoContent)
@@ -192,7 +245,11 @@ func (e *edge) replaceToken(c *call) error {
 	if err := c.strict(nil, days("overlap_days", &overlap)); err != nil {
 		return err
 	}
-	t, secret, err := e.Accounts.ReplaceToken(c.r.Context(), c.by(), c.actor.Name, c.task, overlap)
+	owner, err := c.owner()
+	if err != nil {
+		return err
+	}
+	t, secret, err := e.Accounts.ReplaceToken(c.r.Context(), c.by(), owner, c.task, overlap)
 	if err != nil {
 		return err
 	}

@@ -21,7 +21,7 @@ func (w *world) as(proof, method, path, body string) answer {
 // signIn signs somebody in through the API and returns the Bearer.
 func (w *world) signIn(name string) string {
 	w.t.Helper()
-	link, err := w.accounts.MakeLink(w.t.Context(), account.Local, name)
+	link, err := w.accounts.MakeLink(w.t.Context(), dsr.By{Actor: account.Local.Name}, name)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -32,6 +32,13 @@ type Parts struct {
 	// The address found, a proxy's or the sender's own, is the RemoteAddr that all
 	// handlers see.
 	TrustedProxies []netip.Prefix
+
+	// Local means that whoever can reach the handler administers the deployment, as
+	// account.Local, and proves nothing: the socket in a data directory.
+	Local bool
+	// SignInURL makes the address of the page for what a sign-in link holds; nil where
+	// nobody knows what the server is reached at.
+	SignInURL func(link string) string
 }
 
 // requestTime bounds one request, from its headers on: the arrival of its body

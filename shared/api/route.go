@@ -45,7 +45,13 @@ type call struct {
 	project account.Project
 }
 
-func (c *call) by() dsr.By { return dsr.By{Actor: c.actor.Name, From: address(c.r.RemoteAddr)} }
+func (c *call) by() dsr.By {
+	by := dsr.By{Actor: c.actor.Name}
+	if c.actor != account.Local {
+		by.From = address(c.r.RemoteAddr)
+	}
+	return by
+}
 
 // anyMethod marks routes whose handler looks at the method itself.
 const anyMethod = "*"

@@ -21,7 +21,7 @@ import (
 //
 //	backup.json    what it holds; written last
 //	records.db     the records
-//	files/…        archives, certificates and the ledger
+//	files/…        archives, certificates, the ledger and heads of audit trails
 //	keys/… and the other small files of the data directory, as they are there
 const (
 	backupFile    = "backup.json"
@@ -142,7 +142,7 @@ func (w *backupWriter) write(p *Platform) error {
 	if err := w.records(p.db); err != nil {
 		return err
 	}
-	for _, prefix := range []string{"exports/", "certificates/", "ledger/"} {
+	for _, prefix := range []string{"exports/", "certificates/", "ledger/", "audit/"} {
 		if err := w.files(p.Bucket, prefix); err != nil {
 			return err
 		}

@@ -4,7 +4,7 @@
 //
 //	lock                who has the directory
 //	lethe.db            records: requests, events, accounts, executions (SQLite)
-//	files/              archives, segments, certificates, the ledger
+//	files/              archives, segments, certificates, the ledger, heads of audit trails
 //	keys/suppression    under which the erased are known; without it they come back
 //	keys/link           under which links to files are signed
 //	clock               the time it has come to
@@ -70,6 +70,7 @@ type Platform struct {
 	copy    *Directory // of the ledger, or nil
 	engine  *asl.Engine
 	service *dsr.Service
+	daily   []job
 	backing sync.Mutex // while a backup is made
 }
 
@@ -195,6 +196,12 @@ func (p *Platform) Service(a dsr.Accounts, settings dsr.Settings, sources ...dsr
 	}
 	w.engine, p.engine, p.service = engine, engine, service
 	return service, nil
+}
+
+// Daily adds to what Run does at its start and then once a day. It must be called
+// before Run.
+func (p *Platform) Daily(name string, run func(context.Context) error) {
+	p.daily = append(p.daily, job{name, 24 * time.Hour, run})
 }
 
 // Run runs executions and the schedule until ctx ends, then lets the tasks that

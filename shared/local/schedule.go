@@ -24,12 +24,12 @@ const (
 )
 
 func (p *Platform) schedule() []job {
-	return []job{
+	return append([]job{
 		{"sweep", sweepEvery, p.service.Sweep},
 		{"keep the time", keepClockEvery, func(context.Context) error { return p.clock.keep() }},
 		{"expire records", expireEvery, p.db.Expire},
 		{"expire files", expireEvery, func(ctx context.Context) error { return expireFiles(ctx, p.Bucket, p.Clock()) }},
-	}
+	}, p.daily...)
 }
 
 // keepSchedule runs the jobs, each in its own time, until ctx ends. A job that
@@ -62,6 +62,8 @@ func lives() map[string]time.Duration {
 		// A certificate goes with the record of its request, which is kept for 60 months
 		// at most; this is for one whose record was lost to a restore.
 		"certificates/": 1860 * day,
+		// Heads of audit trails, whose entries are kept for 60 months at most.
+		"audit/": 1860 * day,
 	}
 }
 

@@ -1,0 +1,404 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"lethe/shared/dsr"
+)
+
+// administering is what commands have in common that administer accounts: they call
+// the API, by the socket of the server that has the data directory, or without a
+// server in this process.
+type administering struct {
+	observing
+	project string
+
+	close func() error
+	call  func(*http.Request) (*http.Response, error)
+}
+
+func (a *administering) register(c *cobra.Command) {
+	a.observing.register(c)
+	c.Flags().Lookup("data").Usage = "`directory` of the deployment to administer"
+}
+
+func (a *administering) registerProject(c *cobra.Command, usage string) {
+	a.register(c)
+	c.Flags().StringVar(&a.project, "project", "", usage)
+}
+
+// run lets do call the API.
+func (a *administering) run(c *cobra.Command, do func(context.Context) error) error {
+	if err := fromEnvironment(c); err != nil {
+		return err
+	}
+	if err := a.open(c.Context(), c.ErrOrStderr()); err != nil {
+		return failing(err)
+	}
+	err := errors.Join(do(c.Context()), a.close())
+	if err == nil {
+		return nil
+	}
+	return failing(err)
+}
+
+func (a *administering) open(ctx context.Context, diag io.Writer) error {
+	if served(ctx, a.data) {
+		a.call, a.close = socketClient(a.data).Do, func() error { return nil }
+		return nil
+	}
+	log := slog.New(slog.NewTextHandler(diag, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	p, err := openExisting(a.data, log)
+	if err != nil {
+		return err
+	}
+	d, err := wire(p, log, dsr.Settings{})
+	if err != nil {
+		return errors.Join(err, p.Close())
+	}
+	h := d.administration(nil)
+	a.close = p.Close
+	a.call = func(r *http.Request) (*http.Response, error) {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		return w.Result(), nil
+	}
+	return nil
+}
+
+// ask calls a route with a body of JSON, or none for nil, and reads its results.
+func (a *administering) ask(ctx context.Context, method, path string, body, results any) error {
+	out, err := a.send(ctx, method, path, body)
+	if err != nil {
+		return err
+	}
+	defer out.Body.Close()
+	if out.StatusCode == http.StatusNoContent || results == nil {
+		return nil
+	}
+	d := json.NewDecoder(out.Body)
+	d.UseNumber()
+	return d.Decode(&struct{ Results any }{results})
+}
+
+// send calls a route, and returns what it answers if that is no error.
+func (a *administering) send(ctx context.Context, method, path string, body any) (*http.Response, error) {
+	var data []byte
+	if body != nil {
+		var err error
+		if data, err = json.Marshal(body); err != nil {
+			return nil, err
+		}
+	}
+	r, err := http.NewRequestWithContext(ctx, method, "http://lethe"+path, bytes.NewReader(data))
+	if err != nil {
+		return nil, err
+	}
+	out, err := a.call(r)
+	if err != nil {
+		return nil, failure{statusFailed, "The server did not answer: look into its log."}
+	}
+	if out.StatusCode < http.StatusBadRequest {
+		return out, nil
+	}
+	defer out.Body.Close()
+	var told struct{ Error string }
+	if err := json.NewDecoder(out.Body).Decode(&told); err != nil || told.Error == "" {
+		return nil, failure{statusFailed, "The server did not answer as expected: is it of the same version?"}
+	}
+	f := failure{statusRefused, told.Error}
+	if out.StatusCode >= http.StatusInternalServerError {
+		f.status = statusFailed
+	}
+	return nil, f
+}
+
+// A projectLine is a project as the API lists it.
+type projectLine struct {
+	ID    json.Number `json:"project_id"`
+	Name  string      `json:"name"`
+	Token string      `json:"token"`
+	Role  string      `json:"role"`
+}
+
+// inProject is path with the project that --project names, or the only one there is.
+func (a *administering) inProject(ctx context.Context, path string) (string, error) {
+	var all []projectLine
+	if err := a.ask(ctx, http.MethodGet, "/api/app/projects", nil, &all); err != nil {
+		return "", err
+	}
+	if a.project == "" && len(all) > 1 {
+		return "", failure{statusUsage, "There are several projects: name one with --project. lethe project list shows their ids."}
+	}
+	for _, p := range all {
+		if a.project == "" || p.ID.String() == a.project {
+			return path + "?token=" + url.QueryEscape(p.Token), nil
+		}
+	}
+	return "", failure{statusRefused, "There is no project of the id that --project names. lethe project list shows the ids."}
+}
+
+func signInCommand() *cobra.Command {
+	var a administering
+	var base string
+	c := &cobra.Command{
+		Use:   "sign-in EMAIL",
+		Short: "Make a link by which somebody can sign in, once, within 15 minutes",
+		Long: `Sign-in prints a link that signs the person of this mail address in, who must have
+a role in the organisation or in a project. It works once and for 15 minutes: whoever
+has it is that person. It can be made on the machine that Lethe runs on alone.`,
+		Example: `  lethe sign-in pat@example.com
+  lethe sign-in pat@example.com --data /var/lib/lethe --url https://lethe.example.com`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.run(c, func(ctx context.Context) error {
+				var made struct{ Link, URL, Expires string }
+				if err := a.ask(ctx, http.MethodPost, "/api/app/sign-in-links", map[string]string{"name": args[0]}, &made); err != nil {
+					return err
+				}
+				link := made.URL
+				if link == "" || c.Flags().Changed("url") {
+					link = signInURL(base, made.Link)
+				}
+				return a.show(c.OutOrStdout(), map[string]string{"url": link, "expires": made.Expires}, func(w io.Writer) { fmt.Fprintln(w, link) })
+			})
+		},
+	}
+	a.register(c)
+	c.Flags().StringVar(&base, "url", "http://127.0.0.1:8080", "`address` that the server is reached at; one that runs knows its own")
+	return c
+}
+
+// signInURL is the page that a sign-in link leads to.
+func signInURL(base, link string) string {
+	return strings.TrimSuffix(base, "/") + "/sign-in?link=" + url.QueryEscape(link)
+}
+
+func memberCommand() *cobra.Command {
+	root := &cobra.Command{Use: "member", Short: "List who has a role, give one, take one away", Args: cobra.NoArgs, RunE: help}
+	type line struct {
+		Name    string `json:"name"`
+		Role    string `json:"role"`
+		Since   string `json:"date_added"`
+		Service bool   `json:"service_account"`
+	}
+	command := func(use, short, example string, args cobra.PositionalArgs, method string, body func(args []string) any) *cobra.Command {
+		var a administering
+		c := &cobra.Command{Use: use, Short: short, Example: example, Args: args}
+		a.registerProject(c, "`id` of the project that the role is in; without it the role is in the organisation, and holds in every project")
+		c.RunE = func(c *cobra.Command, args []string) error {
+			return a.run(c, func(ctx context.Context) (err error) {
+				path := "/api/app/organisation/members"
+				if a.project != "" {
+					if path, err = a.inProject(ctx, "/api/app/members"); err != nil {
+						return err
+					}
+				}
+				var all []line
+				if err := a.ask(ctx, method, path, body(args), &all); err != nil {
+					return err
+				}
+				if method == http.MethodDelete {
+					return nil
+				}
+				return a.show(c.OutOrStdout(), all, func(w io.Writer) {
+					fmt.Fprintln(w, "NAME\tROLE\tSINCE")
+					for _, m := range all {
+						fmt.Fprintf(w, "%s\t%s\t%s\n", m.Name, m.Role, m.Since)
+					}
+				})
+			})
+		}
+		return c
+	}
+	none := func([]string) any { return nil }
+	root.AddCommand(
+		command("list", "List who has a role", "  lethe member list\n  lethe member list --project 1234567 --json", cobra.NoArgs, http.MethodGet, none),
+		command("set EMAIL ROLE", "Give somebody a role: owner, admin, analyst or consumer", "  lethe member set sam@example.com admin --project 1234567", cobra.ExactArgs(2), http.MethodPut,
+			func(args []string) any { return map[string]string{"name": args[0], "role": args[1]} }),
+		command("remove EMAIL", "Take somebody's role away; sessions and tokens end with the last", "  lethe member remove sam@example.com", cobra.ExactArgs(1), http.MethodDelete,
+			func(args []string) any { return map[string]string{"name": args[0]} }),
+	)
+	return root
+}
+
+func tokenCommand() *cobra.Command {
+	root := &cobra.Command{Use: "token", Short: "List, make, replace and revoke the GDPR tokens of a person", Args: cobra.NoArgs, RunE: help}
+	type line struct {
+		ID      string `json:"token_id"`
+		Prefix  string `json:"prefix"`
+		Created string `json:"date_created"`
+		Used    string `json:"date_last_used,omitempty"`
+		Expires string `json:"date_expires"`
+		Revoked string `json:"date_revoked,omitempty"`
+		Token   string `json:"token,omitempty"`
+	}
+	var overlap int
+	command := func(use, short, example string, args int, do func(ctx context.Context, a *administering, owner string, args []string, all *[]line) error) *cobra.Command {
+		var a administering
+		c := &cobra.Command{Use: use, Short: short, Example: example, Args: cobra.ExactArgs(args)}
+		a.register(c)
+		c.RunE = func(c *cobra.Command, args []string) error {
+			return a.run(c, func(ctx context.Context) error {
+				all := []line{}
+				if err := do(ctx, &a, "?owner="+url.QueryEscape(args[0]), args, &all); err != nil {
+					return err
+				}
+				if len(all) == 1 && all[0].Token != "" && !a.json {
+					_, err := fmt.Fprintln(c.OutOrStdout(), all[0].Token)
+					return err
+				}
+				return a.show(c.OutOrStdout(), all, func(w io.Writer) {
+					fmt.Fprintln(w, "ID\tTOKEN\tCREATED\tLAST USED\tEXPIRES\tREVOKED")
+					for _, t := range all {
+						fmt.Fprintf(w, "%s\t%s…\t%s\t%s\t%s\t%s\n", t.ID, t.Prefix, t.Created, t.Used, t.Expires, t.Revoked)
+					}
+				})
+			})
+		}
+		return c
+	}
+	list := func(ctx context.Context, a *administering, owner string, _ []string, all *[]line) error {
+		return a.ask(ctx, http.MethodGet, "/api/app/tokens"+owner, nil, all)
+	}
+	replace := command("replace EMAIL ID", "Make a token in place of another, and print it", "  lethe token replace pat@example.com 0f3c5a7e9b1d2468 --overlap-days 7", 2,
+		func(ctx context.Context, a *administering, owner string, args []string, all *[]line) error {
+			*all = make([]line, 1)
+			return a.ask(ctx, http.MethodPost, "/api/app/tokens/"+url.PathEscape(args[1])+"/replace"+owner, map[string]int{"overlap_days": overlap}, &(*all)[0])
+		})
+	replace.Flags().IntVar(&overlap, "overlap-days", 0, "for how many `days` the old one goes on")
+	root.AddCommand(
+		command("list EMAIL", "List a person's tokens", "  lethe token list pat@example.com", 1, list),
+		command("make EMAIL", "Make a token, and print it: nobody can read it again", "  lethe token make pat@example.com", 1,
+			func(ctx context.Context, a *administering, owner string, _ []string, all *[]line) error {
+				*all = make([]line, 1)
+				return a.ask(ctx, http.MethodPost, "/api/app/tokens"+owner, nil, &(*all)[0])
+			}),
+		replace,
+		command("revoke EMAIL ID", "End a token at once", "  lethe token revoke pat@example.com 0f3c5a7e9b1d2468", 2,
+			func(ctx context.Context, a *administering, owner string, args []string, all *[]line) error {
+				if err := a.ask(ctx, http.MethodDelete, "/api/app/tokens/"+url.PathEscape(args[1])+owner, nil, nil); err != nil {
+					return err
+				}
+				return list(ctx, a, owner, args, all)
+			}),
+	)
+	return root
+}
+
+func projectCommand() *cobra.Command {
+	root := &cobra.Command{Use: "project", Short: "List, make, rename and hand over projects, and rotate their secrets", Args: cobra.NoArgs, RunE: help}
+	var overlap int
+	command := func(use, short, example string, args int, do func(c *cobra.Command, ctx context.Context, a *administering, args []string) error) *cobra.Command {
+		var a administering
+		c := &cobra.Command{Use: use, Short: short, Example: example, Args: cobra.ExactArgs(args)}
+		a.registerProject(c, "`id` of the project; not needed where there is one")
+		c.RunE = func(c *cobra.Command, args []string) error {
+			return a.run(c, func(ctx context.Context) error { return do(c, ctx, &a, args) })
+		}
+		return c
+	}
+	// inOne calls a route of a project, and shows what it answers as it is.
+	inOne := func(method, path string, body func(args []string) any) func(*cobra.Command, context.Context, *administering, []string) error {
+		return func(c *cobra.Command, ctx context.Context, a *administering, args []string) error {
+			path, err := a.inProject(ctx, path)
+			if err != nil {
+				return err
+			}
+			return a.showResults(c, ctx, method, path, body(args))
+		}
+	}
+	rotate := command("rotate token|secret", "Give a project a new token or API secret, and print it", "  lethe project rotate token --overlap-days 90", 1,
+		inOne(http.MethodPost, "/api/app/project/rotate", func(args []string) any { return map[string]any{"what": args[0], "overlap_days": overlap} }))
+	rotate.Flags().IntVar(&overlap, "overlap-days", 0, "for how many `days` the old one goes on")
+	root.AddCommand(
+		command("list", "List projects", "  lethe project list", 0, func(c *cobra.Command, ctx context.Context, a *administering, _ []string) error {
+			all := []projectLine{}
+			if err := a.ask(ctx, http.MethodGet, "/api/app/projects", nil, &all); err != nil {
+				return err
+			}
+			return a.show(c.OutOrStdout(), all, func(w io.Writer) {
+				fmt.Fprintln(w, "ID\tNAME\tTOKEN")
+				for _, p := range all {
+					fmt.Fprintf(w, "%s\t%s\t%s\n", p.ID, p.Name, p.Token)
+				}
+			})
+		}),
+		command("make NAME", "Make a project, and print its token and API secret", "  lethe project make Shop", 1, func(c *cobra.Command, ctx context.Context, a *administering, args []string) error {
+			return a.showResults(c, ctx, http.MethodPost, "/api/app/projects", map[string]string{"name": args[0]})
+		}),
+		command("rename NAME", "Give a project another name", "  lethe project rename Shop --project 1234567", 1,
+			inOne(http.MethodPatch, "/api/app/project", func(args []string) any { return map[string]string{"name": args[0]} })),
+		rotate,
+		command("transfer EMAIL", "Make a person the owner of a project, and admins of its owners", "  lethe project transfer sam@example.com --project 1234567", 1,
+			inOne(http.MethodPost, "/api/app/project/transfer", func(args []string) any { return map[string]string{"to": args[0]} })),
+	)
+	return root
+}
+
+func serviceAccountCommand() *cobra.Command {
+	root := &cobra.Command{Use: "service-account", Short: "Make accounts for programs, and rotate their secrets", Args: cobra.NoArgs, RunE: help}
+	var overlap int
+	command := func(use, short, example string, args int, path string, body func(args []string) any) *cobra.Command {
+		var a administering
+		c := &cobra.Command{Use: use, Short: short, Example: example, Args: cobra.ExactArgs(args)}
+		a.registerProject(c, "`id` of the project; not needed where there is one")
+		c.RunE = func(c *cobra.Command, args []string) error {
+			return a.run(c, func(ctx context.Context) error {
+				path, err := a.inProject(ctx, path)
+				if err != nil {
+					return err
+				}
+				return a.showResults(c, ctx, http.MethodPost, path, body(args))
+			})
+		}
+		return c
+	}
+	rotate := command("rotate NAME", "Give a service account a new secret, and print it", "  lethe service-account rotate nightly-load.1a2b3c.service-account --overlap-days 1", 1,
+		"/api/app/service-accounts/rotate", func(args []string) any { return map[string]any{"name": args[0], "overlap_days": overlap} })
+	rotate.Flags().IntVar(&overlap, "overlap-days", 0, "for how many `days` the old one goes on")
+	root.AddCommand(
+		command("make NAME ROLE", "Make a service account with the role admin, analyst or consumer, and print its secret", "  lethe service-account make nightly-load analyst --project 1234567", 2,
+			"/api/app/service-accounts", func(args []string) any { return map[string]string{"name": args[0], "role": args[1]} }),
+		rotate,
+	)
+	return root
+}
+
+// showResults calls a route and prints its results: an object a line for each member,
+// a list a line for each of its objects.
+func (a *administering) showResults(c *cobra.Command, ctx context.Context, method, path string, body any) error {
+	var results any
+	if err := a.ask(ctx, method, path, body, &results); err != nil {
+		return err
+	}
+	return a.show(c.OutOrStdout(), results, func(w io.Writer) {
+		list, ok := results.([]any)
+		if !ok {
+			list = []any{results}
+		}
+		for _, one := range list {
+			members, _ := one.(map[string]any)
+			for _, name := range []string{"project_id", "name", "role", "token", "api_secret", "secret"} {
+				if v, ok := members[name]; ok {
+					fmt.Fprintf(w, "%s\t%v\n", strings.ReplaceAll(name, "_", " "), v)
+				}
+			}
+		}
+	})
+}
+
+// help is what a command does that only groups others.
+func help(c *cobra.Command, _ []string) error { return c.Help() }
