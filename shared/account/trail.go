@@ -68,8 +68,7 @@ func (v *Verified) fault(format string, args ...any) {
 // A chain follows a trail entry by entry.
 type chain struct {
 	Verified
-	expires time.Time // of the last, where the next one told
-	now     time.Time
+	now time.Time
 }
 
 // follow looks at the next entry.
