@@ -85,7 +85,7 @@ func (e *edge) table() []route {
 			route{method: http.MethodGet, pattern: requests + "/{task_id}/certificate", serve: e.certificate},
 			route{method: http.MethodGet, pattern: requests + "/{task_id}/download", serve: e.download},
 			route{method: http.MethodPost, pattern: requests + "/{task_id}/rerun", serve: e.change(e.Service.Rerun)},
-			route{method: http.MethodPost, pattern: requests + "/{task_id}/cancel", serve: e.change(e.Service.Cancel)},
+			route{method: http.MethodPost, pattern: requests + "/{task_id}/cancel", serve: e.change(e.Service.GiveUp)},
 			route{method: http.MethodPost, pattern: requests + "/{task_id}/confirm", serve: e.change(e.Service.Confirm)},
 			route{method: http.MethodPost, pattern: requests + "/{task_id}/extension", serve: e.extend},
 			route{method: http.MethodGet, pattern: settings, serve: e.settings},

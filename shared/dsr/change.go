@@ -2,6 +2,7 @@ package dsr
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -42,6 +43,29 @@ func (s *Service) Cancel(ctx context.Context, project, task string, by By) (Requ
 		return r, nil
 	}
 	return Request{}, kind.E(kind.Unavailable, "cancel: the request kept changing")
+}
+
+// GiveUp is Cancel, and besides closes for good what broke and had not begun to erase:
+// it stays a FAILURE, and is no longer to be run again. Kinds as of Cancel.
+func (s *Service) GiveUp(ctx context.Context, project, task string, by By) (Request, error) {
+	for range 10 {
+		r, version, err := s.find(ctx, project, task)
+		switch {
+		case err != nil:
+			return r, err
+		case !r.Broken:
+			return s.Cancel(ctx, project, task, by)
+		case r.Begun():
+			return r, kind.Say(kind.NotAllowed, "This deletion broke after it had begun to erase, so it has to be completed: run it again.")
+		}
+		r.Broken, r.Finished = false, s.now()
+		r.Reason += " It was given up."
+		r, err = s.move(ctx, r, version, Failure, by, "give up", table.Put(table.Item{Key: endedKey(r)}, table.Cond{}))
+		if kind.Of(err) != kind.Conflict {
+			return r, err
+		}
+	}
+	return Request{}, kind.E(kind.Unavailable, "give up: the request kept changing")
 }
 
 // CancelSet revokes the open deletions of the project that are of exactly these
@@ -105,7 +129,6 @@ func (s *Service) Rerun(ctx context.Context, project, task string, by By) (Reque
 type Reruns struct {
 	Rerun int `json:"rerun"` // now at work again
 	Left  int `json:"left"`  // not yet, since no more may be open at a time
-	Gone  int `json:"gone"`  // never again: their identifiers were removed
 }
 
 // RerunAll runs every request of a project again that is Broken, in the order in
@@ -113,24 +136,24 @@ type Reruns struct {
 // are left.
 func (s *Service) RerunAll(ctx context.Context, project string, by By) (Reruns, error) {
 	var done Reruns
-	err := s.eachIn(ctx, table.Query{PK: brokenPartition}, func(r Request) error {
+	// What breaks from now on is not looked at, or one that breaks at once would be run
+	// again and again.
+	err := s.eachIn(ctx, table.Query{PK: brokenPartition, To: moment(s.now()) + "$"}, func(r Request) error {
 		switch {
 		case r.Project != project:
-			return nil
-		case r.IDsGone:
-			done.Gone++
 			return nil
 		case done.Left > 0:
 			done.Left++
 			return nil
 		}
 		_, err := s.Rerun(ctx, project, r.Task, by)
-		switch kind.Of(err) {
-		case "":
+		var limit *LimitError
+		switch {
+		case err == nil:
 			done.Rerun++
-		case kind.Throttled:
+		case errors.As(err, &limit):
 			done.Left++
-		case kind.Conflict, kind.NotAllowed, kind.NotFound: // somebody else was at it
+		case slices.Contains([]kind.Kind{kind.Conflict, kind.NotAllowed, kind.NotFound}, kind.Of(err)): // somebody else was at it
 		default:
 			return err
 		}

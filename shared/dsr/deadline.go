@@ -87,7 +87,7 @@ func addMonths(t time.Time, n int) time.Time {
 
 // Overdue reports whether r is unanswered past its due day: open, or to be run again.
 func (r Request) Overdue(now time.Time) bool {
-	return (r.Status.Open() || r.Rerunnable()) && now.After(r.Due)
+	return (r.Status.Open() || r.Broken) && now.After(r.Due)
 }
 
 // Day is the day, as 2026-03-31, on which one of r's deadlines falls in the zone

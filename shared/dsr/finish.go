@@ -142,6 +142,9 @@ func (s *Service) withdraw(ctx context.Context, r Request) ([]string, error) {
 // deletion, and returns its record as it is then.
 func (s *Service) takeBack(ctx context.Context, export, deletion string) (Request, error) {
 	r, version, err := s.load(ctx, export)
+	if kind.Of(err) == kind.NotFound {
+		return r, nil // its record has gone by its time since it was found, and its files long before
+	}
 	if err != nil {
 		return r, err
 	}

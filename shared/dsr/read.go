@@ -88,7 +88,7 @@ type Only string
 const (
 	OnlyOpen    Only = "open"
 	OnlyOverdue Only = "overdue" // Request.Overdue
-	OnlyBroken  Only = "broken"  // Request.Rerunnable
+	OnlyBroken  Only = "broken"  // Request.Broken
 )
 
 // ListOnly is List of those requests, of both types. It asks the index, so that what
@@ -105,7 +105,7 @@ func (s *Service) ListOnly(ctx context.Context, project string, only Only, page,
 			case OnlyOverdue:
 				fits = fits && r.Overdue(now)
 			case OnlyBroken:
-				fits = fits && r.Rerunnable()
+				fits = fits && r.Broken
 			}
 			if fits {
 				all = append(all, r)

@@ -120,7 +120,8 @@ type Request struct {
 	// Reason is why a request ended FAILURE, or why it waits, as a sentence.
 	Reason string `json:"reason,omitempty"`
 	// Broken tells a FAILURE of Lethe's, which is to be run again, from one for which
-	// nothing was found or that was refused, which is an answer.
+	// nothing was found or that was refused, which is an answer. It keeps its identifiers
+	// until it is run again or given up.
 	Broken bool `json:"broken,omitempty"`
 	// Hold is why an open request stands in STAGING until somebody confirms it; empty
 	// if it does not. Reason says it in a sentence.
@@ -187,9 +188,6 @@ func (t *Tally) sum(more Tally) {
 
 // Begun reports whether a deletion has passed Begin.
 func (r Request) Begun() bool { return r.Type == Deletion && !r.Limit.IsZero() }
-
-// Rerunnable reports whether r broke and can be run again.
-func (r Request) Rerunnable() bool { return r.Broken && !r.IDsGone }
 
 // work names the files of r's present try.
 func (r Request) work() string { return archive.Work(r.Task, r.Plan) }

@@ -1,6 +1,7 @@
 package dsr
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -14,7 +15,8 @@ import (
 
 // A request that has ended, well or not, is kept for so many days with its
 // identifiers, then without them, then not at all: Organisation.KeepIDs and
-// KeepRecords. CCPA regulations §7101 ask for records of 24 months, and for no
+// KeepRecords. One that broke has not ended in this sense: half an erasure is none, and
+// without its identifiers nobody could complete it. CCPA regulations §7101 ask for records of 24 months, and for no
 // identifiers in them. A row of endedPartition leads to the next step; it is
 // written in the transaction that ends the request, and goes in that which reopens
 // it.
@@ -52,20 +54,26 @@ func (s *Service) retire(ctx context.Context) error {
 		{endedWithoutIDs, now.AddDate(0, -settled.KeepRecords, 0), s.dropRecord},
 	} {
 		// '$' follows the '#' behind the moment.
-		page, err := s.Control.Query(ctx, table.Query{PK: next.pk, To: moment(next.before) + "$", Limit: mostRetired})
-		if err != nil {
-			return errors.Join(append(all, kind.Wrap("look for requests that ended long ago", err))...)
-		}
-		for _, row := range page.Items {
-			if !goOn() {
-				break
+		q := table.Query{PK: next.pk, To: moment(next.before) + "$", Limit: mostRetired}
+		for more := true; more && goOn(); {
+			page, err := s.Control.Query(ctx, q)
+			if err != nil {
+				return errors.Join(append(all, kind.Wrap("look for requests that ended long ago", err))...)
 			}
-			some = true
-			err := next.do(ctx, row.Key, goOn)
-			// After the first two another sweep was at it, or somebody ran it again.
-			if k := kind.Of(err); k != kind.Conflict && k != kind.NotFound && err != nil {
-				all = append(all, kind.Wrap("retire "+taskIn(row.SK), err))
+			for _, row := range page.Items {
+				if !goOn() {
+					break
+				}
+				some = true
+				err := next.do(ctx, row.Key, goOn)
+				// After the first two another sweep was at it, or somebody ran it again.
+				if k := kind.Of(err); k != kind.Conflict && k != kind.NotFound && err != nil {
+					all = append(all, kind.Wrap("retire "+taskIn(row.SK), err))
+				}
 			}
+			// Those with which it goes wrong stay in their place, and must not keep it from
+			// the others.
+			q.After, more = page.Next, page.Next != "" && len(all) < mostRetired
 		}
 	}
 	if some {
@@ -83,7 +91,7 @@ func (s *Service) dropIDs(ctx context.Context, row table.Key, _ func() bool) err
 		return err // it was run again at this moment
 	}
 	if !r.IDsGone {
-		if err := s.keepMarks(ctx, r); err != nil {
+		if err := s.keepMarks(ctx, r, version); err != nil {
 			return err
 		}
 		r.IDsGone = true // from here on it cannot be run again
@@ -103,7 +111,7 @@ func (s *Service) dropIDs(ctx context.Context, row table.Key, _ func() bool) err
 
 // keepMarks stores what Detail tells of a request, and the marks of everyone it
 // concerned in any of its tries, without an identifier.
-func (s *Service) keepMarks(ctx context.Context, r Request) error {
+func (s *Service) keepMarks(ctx context.Context, r Request, version table.Version) error {
 	d, err := s.detail(ctx, r)
 	if kind.Of(err) == kind.Corrupt {
 		// Its identifiers have to go all the same.
@@ -127,10 +135,18 @@ func (s *Service) keepMarks(ctx context.Context, r Request) error {
 				marks[mark] = true
 			}
 		}
+		if kind.Of(err) == kind.Corrupt {
+			s.Log.ErrorContext(ctx, "a record of identifiers cannot be read; it goes all the same", "task", r.Task, "error", err)
+			return nil
+		}
 		return err
 	})
 	if err != nil {
 		return err
+	}
+	// Another sweep may have removed some of it while it was read.
+	if _, now, err := s.load(ctx, r.Task); err != nil || now != version {
+		return cmp.Or(err, kind.E(kind.Conflict, "keep marks"))
 	}
 	var ops []table.Op
 	add := func(key table.Key, page any) error {

@@ -85,7 +85,14 @@ func TestRetire(t *testing.T) {
 			w.settings = dsr.Settings{Budget: 1, Laps: 2, Batch: 1}
 			w.step = time.Millisecond
 		}, func(w *world) dsr.Request { return w.submit(dsr.Deletion, anna, carl) }, dsr.Success, 3},
-		"an export that failed": {func(w *world) { w.source.broken = true }, func(w *world) dsr.Request { return w.submit(dsr.Export, anna, carl) }, dsr.Failure, 0},
+		"an export that broke and was given up": {func(w *world) { w.source.broken = true }, func(w *world) dsr.Request {
+			r := w.submit(dsr.Export, anna, carl)
+			w.settle()
+			if _, err := w.GiveUp(w.ctx, project, r.Task, dsr.By{}); err != nil {
+				w.t.Fatal(err)
+			}
+			return r
+		}, dsr.Failure, 0},
 		"a deletion that was cancelled": {func(*world) {}, func(w *world) dsr.Request {
 			r := w.submit(dsr.Deletion, anna, carl)
 			w.run()
@@ -252,6 +259,7 @@ func TestRetireNothingOpen(t *testing.T) {
 	if _, err := w.Rerun(t.Context(), project, failed.Task, dsr.By{}); err != nil {
 		t.Fatal(err)
 	}
+	// What broke waits for somebody to do something about it, and is overdue until then.
 	if n := w.mentions("ended#"); n != 0 {
 		t.Errorf("%d requests are on their way out, want none", n)
 	}
@@ -283,11 +291,13 @@ func TestRetireMeetsRerun(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			w.retiring()
-			w.source.broken = true
-			r := w.submit(dsr.Export, anna)
+			r := w.submit(dsr.Export, carl)
 			w.settle()
-			w.want(r, dsr.Failure)
-			w.source.broken = false
+			w.want(r, dsr.Failure) // nothing was found
+			for range 3 {
+				w.advance(time.Second)
+				w.source.event(carl, w.now(), `{}`)
+			}
 			w.advance(31 * aDay)
 			w.meet(pk(r), func() {
 				if _, err := w.Rerun(t.Context(), project, r.Task, dsr.By{}); err != nil {
@@ -375,7 +385,12 @@ func TestRerunAll(t *testing.T) {
 		}
 	}
 	rerun(dsr.Reruns{})
-	old := fail(2)
+	givenUp := fail(2)
+	for _, r := range givenUp {
+		if _, err := w.GiveUp(t.Context(), project, r.Task, dsr.By{}); err != nil {
+			t.Fatal(err)
+		}
+	}
 	w.advance(31 * aDay)
 	w.sweep()
 	empty := w.submit(dsr.Export, carl) // nothing is found, and would not be
@@ -385,21 +400,21 @@ func TestRerunAll(t *testing.T) {
 	if got, err := w.RerunAll(t.Context(), "7654321", dsr.By{}); got != (dsr.Reruns{}) || err != nil {
 		t.Errorf("another project: got %+v, %v", got, err)
 	}
-	rerun(dsr.Reruns{Rerun: 3, Left: 2, Gone: 2})
-	rerun(dsr.Reruns{Left: 2, Gone: 2})
+	rerun(dsr.Reruns{Rerun: 3, Left: 2})
+	rerun(dsr.Reruns{Left: 2})
 	for i, r := range later {
 		if got := w.status(r).Status.Open(); got != (i < 3) {
 			t.Errorf("request %d is open: %v; the oldest come first", i, got)
 		}
 	}
 	w.settle()
-	rerun(dsr.Reruns{Rerun: 2, Gone: 2})
+	rerun(dsr.Reruns{Rerun: 2})
 	w.settle()
-	rerun(dsr.Reruns{Gone: 2})
+	rerun(dsr.Reruns{})
 	for _, r := range later {
 		w.want(r, dsr.Success)
 	}
-	for _, r := range append(old, empty) {
+	for _, r := range append(givenUp, empty) {
 		w.want(r, dsr.Failure)
 	}
 	if n := strings.Count(w.stored(), `"action":"rerun"`); n != 5 {
@@ -508,4 +523,148 @@ func TestRetireOfMany(t *testing.T) {
 	if data, _ := json.Marshal(d.Findings); strings.Contains(string(data), "\\u0001") {
 		t.Error("a finding has an identifier")
 	}
+}
+
+// A deletion that broke half-way keeps what is needed to complete it, and is overdue
+// until somebody has.
+func TestHalfADeletionIsNeverRetired(t *testing.T) {
+	w := newWorld(t)
+	w.retiring()
+	r := w.submit(dsr.Deletion, anna)
+	step := dsr.Step{Task: r.Task, Attempt: 1}
+	w.do(w.Plan(t.Context(), step))
+	w.advance(25 * time.Hour)
+	w.do(w.Begin(t.Context(), step))
+	w.want(r, dsr.Started)
+	if _, err := w.Finish(t.Context(), dsr.Step{Task: r.Task, Attempt: 1, Failure: &dsr.Failed{Error: "Corrupt"}}); err != nil {
+		t.Fatal(err)
+	}
+	w.advance(400 * aDay)
+	w.sweep()
+	got := w.want(r, dsr.Failure)
+	if got.IDsGone || !got.Overdue(w.now()) {
+		t.Errorf("identifiers gone: %v, overdue: %v", got.IDsGone, got.Overdue(w.now()))
+	}
+	if _, err := w.GiveUp(t.Context(), project, r.Task, dsr.By{}); kind.Of(err) != kind.NotAllowed || kind.Sentence(err) == "" {
+		t.Errorf("giving it up: got %v, want %v", err, kind.NotAllowed)
+	}
+	if _, err := w.Rerun(t.Context(), project, r.Task, dsr.By{}); err != nil {
+		t.Fatal(err)
+	}
+	w.settle()
+	done := w.want(r, dsr.Success)
+	if left := w.left(anna); left != 0 {
+		t.Errorf("%d records are left", left)
+	}
+	w.clock = done.Finished.Add(31 * aDay)
+	w.sweep()
+	if !w.want(r, dsr.Success).IDsGone {
+		t.Error("its identifiers are still there 31 days after it was completed")
+	}
+}
+
+// An export that broke and was given up can be run again until its identifiers go,
+// and nobody is warned of it.
+func TestGiveUp(t *testing.T) {
+	w := newWorld(t)
+	w.retiring()
+	w.source.broken = true
+	r := w.submit(dsr.Export, anna)
+	w.settle()
+	w.advance(50 * aDay)
+	given, err := w.GiveUp(t.Context(), project, r.Task, dsr.By{Actor: "owner@example.com"})
+	if err != nil || given.Broken || given.Status != dsr.Failure || given.Overdue(w.now()) || !strings.Contains(given.Reason, "given up") {
+		t.Errorf("got %+v, %v", given, err)
+	}
+	if _, err := w.GiveUp(t.Context(), project, r.Task, dsr.By{}); kind.Of(err) != kind.NotAllowed {
+		t.Errorf("a second time: got %v, want %v", err, kind.NotAllowed)
+	}
+	w.source.broken = false
+	if _, err := w.Rerun(t.Context(), project, r.Task, dsr.By{}); err != nil {
+		t.Fatal(err)
+	}
+	w.settle()
+	w.want(r, dsr.Success)
+	open := w.submit(dsr.Deletion, bert)
+	if got, err := w.GiveUp(t.Context(), project, open.Task, dsr.By{}); err != nil || got.Status != dsr.Revoked {
+		t.Errorf("an open deletion: got %+v, %v", got.Status, err)
+	}
+}
+
+// A record that is damaged goes with the rest, and keeps nobody else's.
+func TestRetireWhatIsDamaged(t *testing.T) {
+	w := newWorld(t)
+	w.retiring()
+	bad, good := w.submit(dsr.Export, anna, carl), w.submit(dsr.Export, bert)
+	w.settle()
+	damaged := 0
+	err := w.control.Partitions(t.Context(), func(pk string) error {
+		if pk != "request#"+bad.Task {
+			return nil
+		}
+		page, err := w.control.Query(t.Context(), table.Query{PK: pk})
+		for _, item := range page.Items {
+			if item.SK != "request" {
+				item.Data = []byte(`{"` + anna)
+				damaged++
+				if err := w.control.Write(t.Context(), table.Put(item, table.Cond{})); err != nil {
+					return err
+				}
+			}
+		}
+		return err
+	})
+	if err != nil || damaged == 0 {
+		t.Fatal(damaged, err)
+	}
+	w.advance(31 * aDay)
+	w.sweep()
+	for _, r := range []dsr.Request{bad, good} {
+		if !w.status(r).IDsGone {
+			t.Error("still has identifiers")
+		}
+	}
+	if n := w.mentions(anna) + w.mentions(bert); n > 0 {
+		t.Errorf("identifiers are still in %d places", n)
+	}
+}
+
+// A request that breaks each time, at once, is run again once by a call.
+func TestRerunAllEnds(t *testing.T) {
+	w := newWorld(t)
+	w.source.broken = true
+	for range 2 {
+		r := w.submit(dsr.Export, anna)
+		w.settle()
+		w.want(r, dsr.Failure)
+		w.advance(time.Second)
+	}
+	w.step = time.Millisecond // the clock goes on
+	pages := 0
+	w.control = &paging{w.control, func() {
+		if pages++; pages > 20 {
+			t.Fatal("it goes on and on")
+		}
+		w.run()
+	}}
+	w.build()
+	got, err := w.RerunAll(t.Context(), project, dsr.By{Actor: "owner@example.com"})
+	if err != nil || got != (dsr.Reruns{Rerun: 2}) {
+		t.Errorf("got %+v, %v; want each run again once", got, err)
+	}
+}
+
+// paging hands out the index of broken requests one by one, and lets something happen
+// before each.
+type paging struct {
+	table.Table
+	before func()
+}
+
+func (p *paging) Query(ctx context.Context, q table.Query) (table.Page, error) {
+	if q.PK == "broken" {
+		q.Limit = 1
+		p.before()
+	}
+	return p.Table.Query(ctx, q)
 }

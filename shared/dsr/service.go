@@ -102,7 +102,10 @@ func (s *Service) move(ctx context.Context, r Request, version table.Version, to
 	}
 	ops := more
 	if was.Open() && !to.Open() {
-		ops = append(ops, table.AddUpTo(outstandingKey(r.Project), -1, maxCount), table.Put(table.Item{Key: endedKey(r)}, table.Cond{}))
+		ops = append(ops, table.AddUpTo(outstandingKey(r.Project), -1, maxCount))
+		if !r.Broken { // what broke is not at its end
+			ops = append(ops, table.Put(table.Item{Key: endedKey(r)}, table.Cond{}))
+		}
 	}
 	reopened := -1 // the place in the transaction of the operation that counts it
 	if !was.Open() && to.Open() {

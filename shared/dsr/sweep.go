@@ -48,14 +48,11 @@ func (s *Service) eachIn(ctx context.Context, q table.Query, f func(Request) err
 	}
 }
 
-// toldOf is how long Sweep tells of a broken request.
-const toldOf = 30 * 24 * time.Hour
-
 // Sweep brings every open request back to where its execution should be: it
 // starts what was accepted and not started, starts the next attempt of an
 // execution that ended before its request, and marks FAILURE a request whose
 // execution died without Finish. It warns of requests that are past their due date
-// unanswered, and of those that broke in the last 30 days and were not run again.
+// unanswered, and of those that broke and were not run again.
 // Then it takes identifiers and records away whose time is over (retire). It runs
 // every minute; running it at any time, or twice at once, changes nothing else. One
 // request's trouble does not keep it from the others.
@@ -63,10 +60,8 @@ func (s *Service) Sweep(ctx context.Context) error {
 	var all []error
 	open, overdue, broken := 0, 0, 0
 	// First those that are broken already: what breaks now must not count twice.
-	all = append(all, s.eachIn(ctx, table.Query{PK: brokenPartition, From: moment(s.now().Add(-toldOf))}, func(r Request) error {
-		if r.Rerunnable() {
-			broken++
-		}
+	all = append(all, s.eachIn(ctx, table.Query{PK: brokenPartition}, func(r Request) error {
+		broken++
 		if r.Overdue(s.now()) {
 			overdue++
 		}
