@@ -231,6 +231,13 @@ func TestRestoreSaysWhatIsNotKnown(t *testing.T) {
 	if got := restore(t, backup, "--data", elsewhere); got.Gaps == nil || len(got.Gaps) > 0 {
 		t.Errorf("a third restore tells of the gaps %+v", got.Gaps)
 	}
+	// What an earlier restore has replaced is not the directory that was lost.
+	if err := os.RemoveAll(elsewhere); err != nil {
+		t.Fatal(err)
+	}
+	if got := restore(t, backup, "--data", elsewhere); len(got.Gaps) == 0 {
+		t.Error("a restore after the directory was lost tells of no gap")
+	}
 	for _, c := range []struct {
 		status int
 		says   string

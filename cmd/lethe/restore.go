@@ -33,21 +33,13 @@ type restoration struct {
 	Archives int         `json:"archives_taken_back"`
 	Unknown  int         `json:"archives_removed"` // of requests that are not known
 	Held     int         `json:"requests_held"`
+	Alone    int         `json:"certificates_alone"` // of deletions that are not known
 	// Lost is the open requests of the replaced directory that the backup does not
 	// know; null where nobody can say.
-	Lost     []lost `json:"requests_lost"`
-	Ended    int    `json:"tokens_ended"`
-	Token    string `json:"gdpr_token"`
-	Replaced string `json:"replaced,omitempty"` // where the old directory is now
-}
-
-// lost is a request that has to be sent in again.
-type lost struct {
-	Task    string    `json:"task_id"`
-	Project string    `json:"project"`
-	Type    dsr.Type  `json:"type"`
-	Created time.Time `json:"date_requested"`
-	Due     time.Time `json:"due"`
+	Lost     []dsr.Lost `json:"requests_lost"`
+	Ended    int        `json:"tokens_ended"`
+	Token    string     `json:"gdpr_token"`
+	Replaced string     `json:"replaced,omitempty"` // where the old directory is now
 }
 
 func restoreCommand() *cobra.Command {
@@ -60,7 +52,8 @@ func restoreCommand() *cobra.Command {
 directory, which is kept under another name. Before that it reads the ledger of
 erasures in the backup, in the directory that it replaces and in --ledger-copy,
 erases everyone in it whose data came back, holds every open request until it is
-confirmed, and ends every GDPR token. It prints a new token of the owner.
+confirmed, and ends every GDPR token, session and sign-in link. It prints a new token of the
+owner.
 
 Without BACKUP it does the same to a data directory that was put back by other
 means, such as a snapshot of its disk.
@@ -117,7 +110,7 @@ func (r *restoration) from(ctx context.Context, backup string, log *slog.Logger)
 	made := staged.Backup.Made
 	r.Made = &made
 	var gap []local.Gap
-	if staged.Before == nil && r.ledgerCopy == "" {
+	if (staged.Before == nil || staged.Stale) && r.ledgerCopy == "" {
 		gap = []local.Gap{{From: made, Until: time.Now().UTC().Truncate(time.Millisecond)}}
 	}
 	if r.Gaps, err = staged.KeepGaps(gap...); err != nil {
@@ -170,10 +163,14 @@ func (r *restoration) catchUp(ctx context.Context, dir string, staged *local.Sta
 		return err
 	}
 	r.Erasures, r.Erased, r.OptOuts, r.Archives, r.Unknown, r.Held = done.Erasures, done.Erased, done.OptOuts, done.Archives, done.Unknown, done.Held
+	r.Alone = done.Certificates
 	if staged != nil {
 		if err := r.compare(ctx, staged, service); err != nil {
 			return err
 		}
+	}
+	if err := accounts.Restored(ctx, p.Bucket, p.Keys); err != nil {
+		return err
 	}
 	if r.Ended, err = accounts.EndTokens(ctx, func(token string) error { return r.keep(dir, token) }); err != nil {
 		return err
@@ -204,19 +201,15 @@ func (r *restoration) begin(ctx context.Context, p *local.Platform, service *dsr
 
 // compare looks for requests of the old directory that the backup does not know.
 func (r *restoration) compare(ctx context.Context, staged *local.Staged, service *dsr.Service) error {
-	var unknown []dsr.Request
+	lost := []dsr.Lost{}
 	readable, err := staged.Records(func(control table.Table) (err error) {
-		unknown, err = service.Unknown(ctx, control)
+		lost, err = service.Lost(ctx, control)
 		return err
 	})
-	if !readable || err != nil {
-		return err
+	if readable && err == nil {
+		r.Lost = lost
 	}
-	r.Lost = []lost{}
-	for _, q := range unknown {
-		r.Lost = append(r.Lost, lost{q.Task, q.Project, q.Type, q.Created, q.Due})
-	}
-	return nil
+	return err
 }
 
 // keep puts the new token where a demo keeps its own.
@@ -248,13 +241,16 @@ func (r *restoration) tell(out io.Writer) error {
 		line("                                Delete again whoever was deleted then, opt out again who was opted out then,")
 		line("                                and remove the file erasures-unknown.")
 	}
-	line("  came back and erased again    %d people: %d events, %d profiles, %d links", r.Erased.Subjects, r.Erased.Events, r.Erased.Profiles, r.Erased.Edges)
+	line("  came back and erased again    %d identifiers: %d events, %d profiles, %d ends of links", r.Erased.Subjects, r.Erased.Events, r.Erased.Profiles, r.Erased.Edges)
 	line("  opted out by the ledger       %d identifiers", r.OptOuts)
 	line("  export files taken back       %d", r.Archives)
 	line("  unknown files removed         %d of exports that ended after the backup; ask for them again", r.Unknown)
 	line("  open requests held            %d; each goes on after POST /api/app/requests/<task>/confirm", r.Held)
+	if r.Alone > 0 {
+		line("  certificates alone            %d of deletions that came in after the backup and had ended: files/certificates/", r.Alone)
+	}
 	r.tellLost(line)
-	line("  GDPR tokens ended             %d", r.Ended)
+	line("  tokens and sessions ended     %d", r.Ended)
 	line("  new GDPR token of the owner   %s", r.Token)
 	line("                                (shown once)")
 	if r.Replaced != "" {
@@ -273,7 +269,7 @@ func (r *restoration) tellLost(line func(string, ...any)) {
 	case len(r.Lost) == 0:
 		line("  requests lost                 0")
 	default:
-		line("  requests lost                 %d that were sent in after the backup and were open. Send them in again:", len(r.Lost))
+		line("  requests lost                 %d that were sent in after the backup and were open or broken. Send them in again:", len(r.Lost))
 		for _, q := range r.Lost {
 			line("                                %s of project %s, task %s, received %s, due %s", q.Type, q.Project, q.Task, q.Created.Format(time.RFC3339), q.Due.Format(time.DateOnly))
 		}

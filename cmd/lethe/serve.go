@@ -98,6 +98,9 @@ func (s settings) run(ctx context.Context, c *cobra.Command, p *local.Platform, 
 	if err := refuseUnrestored(ctx, s.data, service); err != nil {
 		return err
 	}
+	if err := service.CopyLedger(ctx); err != nil {
+		return failing(err)
+	}
 	d, err := s.project(ctx, lethe)
 	if err != nil {
 		return err

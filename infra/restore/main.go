@@ -101,19 +101,11 @@ type report struct {
 	Archives int       `json:"archives_taken_back"`
 	Unknown  int       `json:"archives_removed"` // of requests that are not known
 	Held     int       `json:"requests_held"`
-	// Lost is the open and failed requests of the old control table that the new one
+	Alone    int       `json:"certificates_alone"` // of deletions that are not known
+	// Lost is the open and broken requests of the old control table that the new one
 	// does not know; null where no old one was named.
-	Lost  []lost `json:"requests_lost"`
-	Token string `json:"gdpr_token"`
-}
-
-// lost is a request that has to be sent in again.
-type lost struct {
-	Task    string    `json:"task_id"`
-	Project string    `json:"project"`
-	Type    dsr.Type  `json:"type"`
-	Created time.Time `json:"date_requested"`
-	Due     time.Time `json:"due"`
+	Lost  []dsr.Lost `json:"requests_lost"`
+	Token string     `json:"gdpr_token"`
 }
 
 func run(ctx context.Context, c cloud.Config, old string, out io.Writer) error {
@@ -130,13 +122,8 @@ func run(ctx context.Context, c cloud.Config, old string, out io.Writer) error {
 	service := p.Service(accounts, events.New(p.Subjects, p.Keys, p.Clock, events.Shared(), events.Log(p.Log)))
 	var r report
 	if old != "" {
-		unknown, err := service.Unknown(ctx, cloud.NewTable(dynamodb.NewFromConfig(connection), old, time.Now))
-		if err != nil {
+		if r.Lost, err = service.Lost(ctx, cloud.NewTable(dynamodb.NewFromConfig(connection), old, time.Now)); err != nil {
 			return err
-		}
-		r.Lost = []lost{}
-		for _, q := range unknown {
-			r.Lost = append(r.Lost, lost{q.Task, q.Project, q.Type, q.Created, q.Due})
 		}
 	}
 	done, err := service.Restore(ctx)
@@ -144,6 +131,10 @@ func run(ctx context.Context, c cloud.Config, old string, out io.Writer) error {
 		return err
 	}
 	r.Erasures, r.Erased, r.OptOuts, r.Archives, r.Unknown, r.Held = done.Erasures, done.Erased, done.OptOuts, done.Archives, done.Unknown, done.Held
+	r.Alone = done.Certificates
+	if err := accounts.Restored(ctx, p.Bucket, p.Keys); err != nil {
+		return err
+	}
 	// The token is printed before the others end, so that it cannot be lost.
 	ended, err := accounts.EndTokens(ctx, func(token string) error {
 		r.Token = token
@@ -155,6 +146,6 @@ func run(ctx context.Context, c cloud.Config, old string, out io.Writer) error {
 	if err := p.Release(ctx); err != nil {
 		return err
 	}
-	fmt.Fprintf(os.Stderr, "%d GDPR tokens were ended.\n", ended)
+	fmt.Fprintf(os.Stderr, "%d GDPR tokens, sessions and sign-in links were ended.\n", ended)
 	return nil
 }

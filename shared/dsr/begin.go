@@ -94,7 +94,7 @@ func (s *Service) Begin(ctx context.Context, step Step) (Step, error) {
 // suppress writes an entry of the ledger for some of r's people, and then their
 // tombstones and, if r blocks, opt-outs.
 func (s *Service) suppress(ctx context.Context, r Request, ids []kind.Subject) error {
-	entry := ledgerEntry{Version: 1, Task: r.Task, Project: r.Project, Disclosure: r.Disclosure, Cutoff: r.Limit}
+	entry := ledgerEntry{Version: 1, Task: r.Task, Project: r.Project, Disclosure: r.Disclosure, Cutoff: r.Limit, Reruns: r.Reruns}
 	marks := make([]Mark, len(ids))
 	for i, id := range ids {
 		marks[i] = Mark{Name: s.Keys.Mark(r.Project, id), Subject: id, Task: r.Task, Cutoff: r.Limit, Disclosure: r.Disclosure}

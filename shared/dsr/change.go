@@ -168,6 +168,7 @@ func (s *Service) resume(ctx context.Context, r Request, version table.Version, 
 	switch {
 	case r.Begun():
 		to = Started
+		r.Reruns++
 	case r.Type == Deletion && r.Hold != HoldGuard: // there the window went on
 		r.Window = s.now().Add(s.Settings.CancelWindow)
 	}

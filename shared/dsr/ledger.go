@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"io"
 	"path"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,6 +31,7 @@ type ledgerEntry struct {
 	Disclosure Disclosure `json:"disclosure,omitempty"`
 	Cutoff     time.Time  `json:"cutoff"` // also the moment of what OptOut says
 	Marks      []string   `json:"marks"`
+	Reruns     int        `json:"reruns,omitempty"`  // of the deletion, since it began
 	OptOut     string     `json:"opt_out,omitempty"` // optOut, optIn or nothing
 	Origin     string     `json:"origin,omitempty"`  // of the opt-outs
 	// Owners are the Owner of each mark that has one.
@@ -76,9 +78,15 @@ func (e ledgerEntry) words() []Word {
 }
 
 // name is what the entry is called in the ledger: another for other marks, so that no
-// entry is ever written over by one that holds less.
+// entry is ever written over by one that holds less; and for a deletion that was run
+// again, so that records in which it had broken are known to be behind those in which
+// it came to its end.
 func (e ledgerEntry) name() string {
-	sum := sha256.Sum256([]byte(strings.Join(slices.Sorted(slices.Values(e.Marks)), "\n")))
+	of := slices.Sorted(slices.Values(e.Marks))
+	if e.Reruns > 0 {
+		of = append(of, strconv.Itoa(e.Reruns))
+	}
+	sum := sha256.Sum256([]byte(strings.Join(of, "\n")))
 	return moment(e.Cutoff) + "-" + e.Task + "-" + hex.EncodeToString(sum[:8])
 }
 
@@ -126,21 +134,49 @@ func (s *Service) Adopt(ctx context.Context, from blob.Bucket) error {
 	if err := s.adoptLedger(ctx, s.Bucket, from); err != nil {
 		return err
 	}
-	return adopt(ctx, s.Bucket, from, certificatePrefix, func(string) error { return nil })
+	return s.adopt(ctx, s.Bucket, from, certificatePrefix, func(string) error { return nil })
 }
 
 // adoptLedger copies the entries that one bucket has and another has not.
 func (s *Service) adoptLedger(ctx context.Context, into, from blob.Bucket) error {
-	return adopt(ctx, into, from, ledgerPrefix, func(key string) error {
+	return s.adopt(ctx, into, from, ledgerPrefix, func(key string) error {
 		_, err := s.readEntry(ctx, from, key)
 		return err
 	})
 }
 
+// CopyLedger puts what the copy of the ledger lacks into it, if there is one: it may
+// have been set up when there was a ledger already.
+func (s *Service) CopyLedger(ctx context.Context) error {
+	if s.LedgerCopy == nil {
+		return nil
+	}
+	return s.adoptLedger(ctx, s.LedgerCopy, s.Bucket)
+}
+
+// entryNames is what the ledger's files are called.
+var entryNames = regexp.MustCompile(`^[0-9]{13}-[0-9a-f-]{36}-[0-9a-f]{16}\.json$`)
+
+// eachEntry calls f with the files of the ledger in a bucket. One that cannot be an
+// entry by its name is none of Lethe's: it is told in the log and passed over.
+func (s *Service) eachEntry(ctx context.Context, bucket blob.Bucket, f func(blob.Info) error) error {
+	return blob.Each(ctx, bucket, ledgerPrefix, func(file blob.Info) error {
+		if !entryNames.MatchString(file.Key[len(ledgerPrefix):]) {
+			s.Log.WarnContext(ctx, "a file in the ledger is no entry by its name; remove it", "file", path.Base(file.Key))
+			return nil
+		}
+		return f(file)
+	})
+}
+
 // adopt copies files below prefix that one bucket has, another has not, and check
 // lets pass. Of two of one name either is as good.
-func adopt(ctx context.Context, into, from blob.Bucket, prefix string, check func(key string) error) error {
-	return kind.Wrap("take over the ledger", blob.Each(ctx, from, prefix, func(f blob.Info) error {
+func (s *Service) adopt(ctx context.Context, into, from blob.Bucket, prefix string, check func(key string) error) error {
+	each := func(f func(blob.Info) error) error { return blob.Each(ctx, from, prefix, f) }
+	if prefix == ledgerPrefix {
+		each = func(f func(blob.Info) error) error { return s.eachEntry(ctx, from, f) }
+	}
+	return kind.Wrap("take over the ledger", each(func(f blob.Info) error {
 		if _, err := into.Head(ctx, f.Key); kind.Of(err) != kind.NotFound {
 			return err
 		}
@@ -175,7 +211,7 @@ func (s *Service) Behind(ctx context.Context) (bool, error) {
 		if bucket == nil {
 			continue
 		}
-		err := blob.Each(ctx, bucket, ledgerPrefix, func(f blob.Info) error {
+		err := s.eachEntry(ctx, bucket, func(f blob.Info) error {
 			if known[entryName(f.Key)] {
 				return nil
 			}
@@ -264,7 +300,7 @@ func (l ledger) find(project string, marks []string) (all graves) {
 // 300 MB.
 func (s *Service) readLedger(ctx context.Context) (ledger, error) {
 	l := ledger{marks: map[string]map[string]graves{}, tasks: map[string]time.Time{}, words: map[string]map[string]Word{}}
-	err := blob.Each(ctx, s.Bucket, ledgerPrefix, func(f blob.Info) error {
+	err := s.eachEntry(ctx, s.Bucket, func(f blob.Info) error {
 		e, err := s.readEntry(ctx, s.Bucket, f.Key)
 		if err != nil {
 			return err

@@ -96,6 +96,8 @@ type Request struct {
 	Extension     string    `json:"extension,omitempty"` // the reason given for the one extension
 
 	Attempt int `json:"attempt"` // of the execution that may work on it, from 1
+	// Reruns is how often a deletion was run again after it had begun.
+	Reruns int `json:"reruns,omitempty"`
 	// Window is when a deletion may begin; until then it can be cancelled.
 	Window time.Time `json:"window,omitzero"`
 	// Limit is the snapshot of an export or the cutoff of a deletion, in whole

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"lethe/shared/archive"
 	"lethe/shared/blob"
@@ -25,10 +26,13 @@ type Restorable interface {
 type Restoration struct {
 	Erasures int   // deletions in the ledger, which were replayed
 	OptOuts  int   // marks that the ledger tells to be opted out
-	Erased   Tally // what had come back and was erased again, and of how many subjects
+	Erased   Tally // what had come back and was erased again: of how many identifiers, and of a link each end
 	Archives int   // export files that were taken back
 	Unknown  int   // export files of no request of the records, which were removed
 	Held     int   // requests that wait for a confirmation
+	// Certificates is how many there are of deletions that the records do not know, which
+	// came in after the backup and had ended.
+	Certificates int
 }
 
 // heldSentence is why a request waits after a restore.
@@ -109,6 +113,9 @@ func (s *Service) Restore(ctx context.Context) (Restoration, error) {
 	if done.Unknown, err = s.dropUnknown(ctx); err != nil {
 		return done, err
 	}
+	if done.Certificates, err = s.certificatesAlone(ctx); err != nil {
+		return done, err
+	}
 	for _, src := range s.Sources {
 		if err := src.Scrub(ctx); err != nil {
 			return done, kind.Wrap("wipe what was erased", err)
@@ -117,11 +124,20 @@ func (s *Service) Restore(ctx context.Context) (Restoration, error) {
 	return done, s.know(ctx, known.entries)
 }
 
-// Unknown returns the requests of other records, as of a directory that is
-// replaced, that these do not know and that were not answered: what was sent in
-// after the backup was made has to be sent in again. Oldest first.
-func (s *Service) Unknown(ctx context.Context, other table.Table) ([]Request, error) {
-	var unknown []Request
+// Lost is a request that has to be sent in again.
+type Lost struct {
+	Task    string    `json:"task_id"`
+	Project string    `json:"project"`
+	Type    Type      `json:"type"`
+	Created time.Time `json:"date_requested"`
+	Due     time.Time `json:"due"`
+}
+
+// Lost returns the requests of other records, as of a directory that is replaced,
+// that these do not know and that were not answered: what was sent in after the backup
+// was made has to be sent in again. Oldest first; empty, not nil, without any.
+func (s *Service) Lost(ctx context.Context, other table.Table) ([]Lost, error) {
+	lost := []Lost{}
 	there := &Service{Parts: Parts{Control: other}}
 	err := other.Partitions(ctx, func(pk string) error {
 		task, ok := strings.CutPrefix(pk, requestPartition)
@@ -132,17 +148,17 @@ func (s *Service) Unknown(ctx context.Context, other table.Table) ([]Request, er
 		if kind.Of(err) == kind.NotFound {
 			return nil
 		}
-		if err != nil || !r.Status.Open() && r.Status != Failure {
+		if err != nil || !r.Status.Open() && !r.Broken {
 			return err
 		}
 		_, _, err = s.load(ctx, task)
 		if kind.Of(err) == kind.NotFound {
-			unknown, err = append(unknown, r), nil
+			lost, err = append(lost, Lost{r.Task, r.Project, r.Type, r.Created, r.Due}), nil
 		}
 		return err
 	})
-	slices.SortFunc(unknown, func(a, b Request) int { return a.Created.Compare(b.Created) })
-	return unknown, kind.Wrap("look for requests that were sent in after the backup", err)
+	slices.SortFunc(lost, func(a, b Lost) int { return a.Created.Compare(b.Created) })
+	return lost, kind.Wrap("look for requests that were sent in after the backup", err)
 }
 
 // recall tells requests that the ledger knows to have begun that they have: from
@@ -414,6 +430,19 @@ func (s *Service) withdrawAgain(ctx context.Context, known ledger) (int, error) 
 		}
 	}
 	return archives, nil
+}
+
+// certificatesAlone counts the certificates of deletions that the records do not know.
+func (s *Service) certificatesAlone(ctx context.Context) (n int, err error) {
+	err = blob.Each(ctx, s.Bucket, certificatePrefix, func(f blob.Info) error {
+		_, _, err := s.load(ctx, entryName(f.Key))
+		if kind.Of(err) == kind.NotFound {
+			n++
+			return nil
+		}
+		return err
+	})
+	return n, kind.Wrap("count certificates", err)
 }
 
 // dropUnknown removes every file that exports have read out but for the archives

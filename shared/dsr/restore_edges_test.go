@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"lethe/shared/blob"
 	"lethe/shared/dsr"
@@ -48,6 +49,109 @@ func TestBehindTheLedger(t *testing.T) {
 	w.submit(dsr.Deletion, "cem")
 	w.settle()
 	w.behind(false)
+}
+
+// Records in which a deletion had begun and broke are behind those in which it was run
+// again and came to its end: whom it erased is back in them.
+func TestBehindARerun(t *testing.T) {
+	w := newWorld(t)
+	w.people()
+	r := w.submit(dsr.Deletion, "ann")
+	step := dsr.Step{Task: r.Task, Attempt: 1}
+	w.do(w.Plan(t.Context(), step))
+	w.advance(25 * time.Hour)
+	w.do(w.Begin(t.Context(), step))
+	if _, err := w.Finish(t.Context(), dsr.Step{Task: r.Task, Attempt: 1, Failure: &dsr.Failed{Error: "Corrupt"}}); err != nil {
+		t.Fatal(err)
+	}
+	s := w.save()
+	w.behind(false)
+	if _, err := w.Rerun(t.Context(), project, r.Task, dsr.By{}); err != nil {
+		t.Fatal(err)
+	}
+	w.settle()
+	w.want(r, dsr.Success)
+	w.behind(false)
+	w.restore(s)
+	if w.left("ann") == 0 {
+		t.Fatal("the backup does not hold ann")
+	}
+	w.behind(true)
+	if _, err := w.Restore(w.ctx); err != nil || w.left("ann") > 0 {
+		t.Errorf("%d records of ann are left, %v", w.left("ann"), err)
+	}
+	w.behind(false)
+}
+
+// What is no entry by its name lies in the ledger's folder and keeps nobody from
+// anything.
+func TestJunkInTheLedger(t *testing.T) {
+	w := newWorld(t)
+	h := w.live()
+	for _, b := range []blob.Bucket{w.bucket, w.copy} {
+		for _, key := range []string{"ledger/.DS_Store", "ledger/notes.txt", "ledger/old/1769950860519-92e62e26-3d6f-4d11-b106-29bbaa26d623-3425cb7c584a95c1.json"} {
+			if err := b.Put(t.Context(), key, strings.NewReader("junk")); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	w.behind(false)
+	w.restore(h.saved)
+	w.behind(true)
+	if _, err := w.Restore(w.ctx); err != nil {
+		t.Fatal(err)
+	}
+	w.afterwards(h)
+	// One that looks like an entry could be one that was damaged.
+	if err := w.bucket.Put(t.Context(), "ledger/1769950860519-92e62e26-3d6f-4d11-b106-29bbaa26d623-3425cb7c584a95c1.json", strings.NewReader("junk")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Behind(t.Context()); kind.Of(err) != kind.Corrupt {
+		t.Errorf("a damaged entry: got %v, want %v", err, kind.Corrupt)
+	}
+}
+
+// A copy of the ledger that is set up late gets what was there before.
+func TestCopyLedger(t *testing.T) {
+	w := newWorld(t)
+	if err := w.CopyLedger(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.live()
+	want := files(t, w.bucket, "ledger/")
+	w.copy = blob.NewMemory(w.now)
+	w.build()
+	for range 2 {
+		if err := w.CopyLedger(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := files(t, w.copy, "ledger/"); len(want) == 0 || !slices.Equal(got, want) {
+			t.Errorf("the copy has %v, want %v", got, want)
+		}
+	}
+}
+
+// What has to be sent in again after a restore is what was open or had broken; what
+// was answered has not.
+func TestLostRequests(t *testing.T) {
+	w := newWorld(t)
+	w.people()
+	s := w.save()
+	w.source.broken = true
+	broken := w.submit(dsr.Export, "ann")
+	w.settle()
+	w.source.broken = false
+	for _, id := range []string{"nobody", "bob"} { // a FAILURE that is an answer, and a SUCCESS
+		w.submit(dsr.Export, id)
+	}
+	w.settle()
+	open := w.submit(dsr.Deletion, "ann")
+	after := w.control
+	w.restore(s)
+	lost, err := w.Lost(t.Context(), after)
+	if err != nil || len(lost) != 2 || lost[0].Task != broken.Task || lost[1].Task != open.Task || !lost[1].Due.Equal(open.Due) {
+		t.Errorf("got %+v, %v, want the broken and the open one", lost, err)
+	}
 }
 
 // A ledger under a key that is not there finds nobody: it is refused.

@@ -98,6 +98,9 @@ func Open(c Config) (_ *Platform, err error) {
 	if p.lock, err = LockDir(c.Data); err != nil {
 		return nil, err
 	}
+	if resolved, err := Resolve(c.Data); err != nil || forgetReplacing(resolved) != nil {
+		return nil, unwritable(err)
+	}
 	link, err := p.openKeys()
 	if err != nil {
 		return nil, err

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"lethe/shared/blob"
@@ -22,6 +23,11 @@ const restoring = ".restoring"
 // replacedName stands between the name of a data directory and the time when it
 // was replaced by a restore.
 const replacedName = ".replaced-"
+
+// replacingName stands behind the name of a data directory in that of a file which is
+// there while a restore puts another in its place: it holds the name that the
+// directory of before has got.
+const replacingName = ".replacing"
 
 // unfinishedFile stands in a data directory while a restore is at work in it.
 const unfinishedFile = "restore-unfinished"
@@ -107,6 +113,9 @@ type Staged struct {
 	// Before is the files of the directory that is replaced, with its part of the
 	// ledger; nil where there is none.
 	Before blob.Bucket
+	// Stale means that Before is of a directory that an earlier restore replaced, since
+	// there is none in its place: what was erased since then it does not tell.
+	Stale bool
 
 	data   string
 	draft  *draft
@@ -198,7 +207,7 @@ func badBackup(err error) error {
 }
 
 // openBefore finds the directory that is replaced. A restore that was cut off
-// after it moved that one out of the way left it under its other name.
+// after it moved that one out of the way left it under its other name, and tells which.
 func (s *Staged) openBefore() (err error) {
 	s.before = s.data
 	if _, err := os.Stat(s.data); errors.Is(err, fs.ErrNotExist) {
@@ -207,7 +216,13 @@ func (s *Staged) openBefore() (err error) {
 			s.before = ""
 			return nil
 		}
-		s.before = slices.Max(left)
+		cutOff, _ := os.ReadFile(s.data + replacingName) // without one there is none to be told of
+		s.before = filepath.Join(filepath.Dir(s.data), filepath.Base(strings.TrimSpace(string(cutOff))))
+		if !slices.Contains(left, s.before) {
+			s.before, s.Stale = slices.Max(left), true
+		}
+	} else if err := forgetReplacing(s.data); err != nil {
+		return unwritable(err)
 	}
 	if s.lock, err = LockDir(s.before); err != nil {
 		return err
@@ -223,6 +238,16 @@ func (s *Staged) openBefore() (err error) {
 	}
 	s.Before = s.files
 	return nil
+}
+
+// forgetReplacing removes what a restore leaves behind that is cut off at its very end:
+// it must not pass for the name of the directory of before one day.
+func forgetReplacing(data string) error {
+	err := os.Remove(data + replacingName)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // globbed is a path as a pattern that matches it alone.
@@ -392,13 +417,19 @@ func (s *Staged) Replace(now time.Time) (old string, err error) {
 	old = s.before
 	if s.before == s.data {
 		old = s.data + replacedName + now.UTC().Format("20060102T150405.000000Z")
-		if err := os.Rename(s.data, old); err != nil {
+		if err := WriteSecret(s.data+replacingName, []byte(filepath.Base(old)+"\n")); err != nil {
 			return "", beside(err)
+		}
+		if err := os.Rename(s.data, old); err != nil {
+			return "", beside(errors.Join(err, forgetReplacing(s.data)))
 		}
 	}
 	err = s.draft.publish(s.data)
 	if err != nil && s.before == s.data {
 		err = errors.Join(err, os.Rename(old, s.data))
+	}
+	if err == nil {
+		err = forgetReplacing(s.data)
 	}
 	if errors.Is(err, fs.ErrExist) && s.before != s.data {
 		return "", kind.Say(kind.Conflict, "Something was made in the place of the data directory while the restore was at work: move it away, and run the restore again.")

@@ -113,12 +113,15 @@ func TestStageAfterACutOff(t *testing.T) {
 	if err := os.Rename(c.Data, c.Data+".replaced-20260101T000000Z"); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.WriteFile(c.Data+".replacing", []byte(filepath.Base(c.Data)+".replaced-20260101T000000Z\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	s, err := local.Stage(t.Context(), backup, c.Data)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.Before == nil {
-		t.Fatal("the old directory was not found")
+	if s.Before == nil || s.Stale {
+		t.Fatal("the old directory was not found, or not known to be the one of before")
 	}
 	if _, err := s.Before.Head(t.Context(), "ledger/1-a.json"); err != nil {
 		t.Error(err)
@@ -131,6 +134,56 @@ func TestStageAfterACutOff(t *testing.T) {
 	}
 	if err := open(t, c).Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A directory that an earlier restore replaced still has a part of the ledger, and is
+// not taken for the one that is missing, also where that restore was cut off at its
+// very end.
+func TestStageKnowsAStaleDirectory(t *testing.T) {
+	for name, after := range map[string]func(t *testing.T, c local.Config){
+		"at its end": func(*testing.T, local.Config) {},
+		"cut off, and a server ran since": func(t *testing.T, c local.Config) {
+			if err := os.WriteFile(c.Data+".replacing", []byte(filepath.Base(c.Data)+".replaced-20990101T000000Z\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := open(t, c).Close(); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		c, backup := backedUp(t)
+		first, err := local.Stage(t.Context(), backup, c.Data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first.Stale {
+			t.Errorf("%s: the directory in its place counts as stale", name)
+		}
+		old, err := first.Replace(time.Now())
+		if err == nil {
+			err = first.Close()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		after(t, c)
+		if _, err := os.Stat(c.Data + ".replacing"); err == nil {
+			t.Errorf("%s: what tells of a cut-off is still there", name)
+		}
+		if err := os.RemoveAll(c.Data); err != nil {
+			t.Fatal(err)
+		}
+		second, err := local.Stage(t.Context(), backup, c.Data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if second.Before == nil || !second.Stale {
+			t.Errorf("%s: %s is taken for the directory of before", name, filepath.Base(old))
+		}
+		if err := second.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
