@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"lethe/shared/kind"
@@ -21,6 +22,10 @@ import (
 //	project#<id>#subject-request         <subject_request_id>
 //	project#<id>                         outstanding | rate
 //	ledger                               <13-digit ms of the cutoff>-<task or UUID>-<hash>  entries of the ledger that these records know of
+//
+//	mail#<id of a message>               mail       whether it was sent
+//	mail-sent                            <13-digit ms>#<id>                      what was sent
+//	news                                 <13-digit ms>#<task>#<attempt>#<what>   what people are to be told
 //
 //	ended#with-ids | ended#without-ids   <13-digit ms of the end>#<task>         requests on their way out (retire.go)
 //
@@ -142,6 +147,23 @@ func certificateObject(task string) string { return certificatePrefix + task + "
 func ledgerObject(entry string) string { return ledgerPrefix + entry + ".json" }
 
 const ledgerPartition = "ledger"
+
+const (
+	sentPartition = "mail-sent"
+	newsPartition = "news"
+)
+
+func mailKey(id string) table.Key { return table.Key{PK: "mail#" + id, SK: "mail"} }
+
+func newsKey(at time.Time, n news) table.Key {
+	return table.Key{PK: newsPartition, SK: fmt.Sprintf("%s#%s#%d#%s", moment(at), n.Task, n.Attempt, n.What)}
+}
+
+// newsOf is when news came up, by its place.
+func newsOf(sk string) time.Time {
+	ms, _ := strconv.ParseInt(sk[:strings.IndexByte(sk, '#')], 10, 64) // newsKey wrote it
+	return time.UnixMilli(ms)
+}
 
 func executionName(r Request) string { return r.Task + "-" + strconv.Itoa(r.Attempt) }
 

@@ -96,7 +96,8 @@ type Entry struct {
 	Subjects []string `json:"subjects,omitempty"`
 }
 
-// Parts is what a platform supplies. Every field is needed but LedgerCopy.
+// Parts is what a platform supplies. Every field is needed but LedgerCopy, Sender and
+// PublicURL.
 type Parts struct {
 	Control  table.Table
 	Bucket   blob.Bucket
@@ -108,7 +109,12 @@ type Parts struct {
 	Log      *slog.Logger
 	// LedgerCopy is a second place for the ledger of erasures, or nil.
 	LedgerCopy blob.Bucket
-	Settings   Settings
+	// Sender sends mail to people who work with Lethe; nil sends none.
+	Sender Sender
+	// PublicURL returns the address at which people reach Lethe, for links in mail; nil,
+	// or empty, where nobody knows it.
+	PublicURL func() string
+	Settings  Settings
 }
 
 // Settings are the periods and sizes of a deployment. Zero fields take the

@@ -116,7 +116,11 @@ func (s *Service) move(ctx context.Context, r Request, version table.Version, to
 	if err != nil {
 		return r, err
 	}
-	ops = append([]table.Op{put}, ops...)
+	told, err := s.tell(r, was, to, action)
+	if err != nil {
+		return r, err
+	}
+	ops = append(append([]table.Op{put}, ops...), told...)
 	if action == "" {
 		err = s.Control.Write(ctx, ops...)
 	} else {

@@ -38,6 +38,8 @@ type world struct {
 	settings dsr.Settings
 	rules    dsr.Rules
 	handlers []string
+	tokens   []dsr.ExpiringToken
+	sender   dsr.Sender
 	log      *slog.Logger
 	keys     kind.Keyring
 	twice    bool // every task runs twice with the same input
@@ -65,8 +67,8 @@ func (w *world) build() {
 		sources = []dsr.Source{w.store}
 	}
 	w.Service = dsr.New(dsr.Parts{
-		Control: w.control, Bucket: w.bucket, Workflow: w.flow, Sources: sources, Accounts: accounts{w.control, w.rules, w.handlers},
-		Keys: w.keys, Clock: w.now,
+		Control: w.control, Bucket: w.bucket, Workflow: w.flow, Sources: sources, Accounts: accounts{w.control, w.rules, w.handlers, w.tokens},
+		Keys: w.keys, Clock: w.now, Sender: w.sender, PublicURL: func() string { return "https://lethe.example/" },
 		Log: w.log, LedgerCopy: w.copy, Settings: w.settings,
 	})
 }
@@ -318,6 +320,7 @@ type accounts struct {
 	control  table.Table
 	rules    dsr.Rules
 	handlers []string
+	tokens   []dsr.ExpiringToken
 }
 
 func (a accounts) Handlers(context.Context, string) ([]string, error) { return a.handlers, nil }
@@ -328,7 +331,15 @@ func (a accounts) Organisation(context.Context) (dsr.Organisation, error) {
 	return a.rules.Organisation, nil
 }
 
-func (accounts) ExpiringTokens(context.Context, time.Time, time.Time, func(dsr.ExpiringToken) error) error {
+func (a accounts) ExpiringTokens(_ context.Context, from, to time.Time, f func(dsr.ExpiringToken) error) error {
+	for _, t := range a.tokens {
+		if t.Expires.Before(from) || !t.Expires.Before(to) {
+			continue
+		}
+		if err := f(t); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

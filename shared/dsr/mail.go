@@ -1,0 +1,318 @@
+package dsr
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"html"
+	"strings"
+	"time"
+
+	"lethe/shared/kind"
+	"lethe/shared/table"
+)
+
+// A mail is what is known of a message, under its ID. Whoever sends it claims it
+// first, so that of two only one does; whoever finds a claim that is old sends it
+// again under the same ID, since the one who claimed it may have died before.
+type mail struct {
+	State mailState `json:"state"`
+	To    string    `json:"to,omitempty"`
+	About string    `json:"about,omitempty"`
+	At    time.Time `json:"at"` // of the state
+}
+
+type mailState string
+
+const (
+	mailClaimed mailState = "claimed"
+	mailSent    mailState = "sent"
+	mailSkipped mailState = "skipped" // a later reminder was due already
+	mailRefused mailState = "refused" // it cannot be sent to that address, ever
+)
+
+const (
+	claimLife = time.Hour
+	mailLife  = 400 * 24 * time.Hour // how long it is known what was sent
+)
+
+// SentMail is a message that was handed over for delivery.
+type SentMail struct {
+	To    string
+	About string // what it was about, in a few words
+	Sent  time.Time
+}
+
+// SentMails reads a page of what was sent in the last 400 days, newest first, and the
+// number of all. Pages count from 1.
+func (s *Service) SentMails(ctx context.Context, page, size int) ([]SentMail, int, error) {
+	from, total := (page-1)*size, 0
+	sent := []SentMail{}
+	q := table.Query{PK: sentPartition, Backwards: true}
+	for {
+		found, err := s.Control.Query(ctx, q)
+		if err != nil {
+			return nil, 0, kind.Wrap("list mail", err)
+		}
+		for _, item := range found.Items {
+			if total >= from && len(sent) < size {
+				m, err := decode[mail](item)
+				if err != nil {
+					return nil, 0, err
+				}
+				sent = append(sent, SentMail{To: m.To, About: m.About, Sent: m.At})
+			}
+			total++
+		}
+		if found.Next == "" {
+			return sent, total, nil
+		}
+		q.After = found.Next
+	}
+}
+
+// once sends a message that was not sent yet, and reports whether nothing is left to
+// be done about it. Where somebody else is at it, it reports that something is.
+func (s *Service) once(ctx context.Context, m Message, about string) (done bool, err error) {
+	key := mailKey(m.ID)
+	item, err := s.Control.Get(ctx, key)
+	if err != nil && kind.Of(err) != kind.NotFound {
+		return false, kind.Wrap("look whether a mail was sent", err)
+	}
+	if err == nil {
+		before, err := decode[mail](item)
+		if err != nil {
+			return false, err
+		}
+		if before.State != mailClaimed {
+			return true, nil
+		}
+		if s.now().Sub(before.At) < claimLife {
+			return false, nil
+		}
+	}
+	put := func(state mailState, version table.Version, more ...table.Op) error {
+		next, err := encode(key, mail{State: state, To: m.To, About: about, At: s.now()})
+		if err != nil {
+			return err
+		}
+		next.Expires = s.now().Add(mailLife)
+		return s.Control.Write(ctx, append(more, table.Put(next, table.IfAt(version)))...)
+	}
+	if err := put(mailClaimed, item.Version); err != nil {
+		if kind.Of(err) == kind.Conflict {
+			return false, nil
+		}
+		return false, kind.Wrap("claim a mail", err)
+	}
+	claimed, err := s.Control.Get(ctx, key)
+	if err != nil {
+		return false, kind.Wrap("claim a mail", err)
+	}
+	err = s.Sender.Send(ctx, m)
+	if kind.Of(err) == kind.Invalid {
+		s.Log.ErrorContext(ctx, "a mail cannot be sent to this address", "about", about, "error", err)
+		return true, kind.Wrap("note a mail", put(mailRefused, claimed.Version))
+	}
+	if err != nil {
+		return false, kind.Wrap("send a mail", err)
+	}
+	row, err := encode(table.Key{PK: sentPartition, SK: moment(s.now()) + "#" + m.ID}, mail{State: mailSent, To: m.To, About: about, At: s.now()})
+	if err != nil {
+		return false, err
+	}
+	row.Expires = s.now().Add(mailLife)
+	err = put(mailSent, claimed.Version, table.Put(row, table.Cond{}))
+	if kind.Of(err) == kind.Conflict {
+		return true, nil // it took longer than a claim lives, and somebody else sent it too
+	}
+	return err == nil, kind.Wrap("note a mail", err)
+}
+
+// mailID names a message for good: the same for the same parts.
+func mailID(what string, parts ...string) string {
+	sum := sha256.Sum256([]byte(what + "\x00" + strings.Join(parts, "\x00")))
+	return what + "-" + hex.EncodeToString(sum[:16])
+}
+
+// A letter is a message as text and as HTML.
+type letter struct {
+	subject    string
+	paragraphs []string
+	link, page string // what the link is called, and the address that it leads to
+}
+
+func (l letter) message(id, to string) Message {
+	m := Message{ID: id, To: to, Subject: l.subject}
+	m.Text = strings.Join(l.paragraphs, "\n\n") + "\n"
+	m.HTML = "<!DOCTYPE html>\n<html lang=\"en\"><body>\n"
+	for _, p := range l.paragraphs {
+		m.HTML += "<p>" + html.EscapeString(p) + "</p>\n"
+	}
+	if l.page != "" {
+		m.Text += "\n" + l.link + ": " + l.page + "\n"
+		m.HTML += `<p><a href="` + html.EscapeString(l.page) + `">` + html.EscapeString(l.link) + "</a></p>\n"
+	}
+	m.HTML += "</body></html>\n"
+	return m
+}
+
+// page is where people look at a request, or "" where nobody knows the address.
+func (s *Service) page(task string) string {
+	base := s.publicURL()
+	if base == "" {
+		return ""
+	}
+	return base + "/requests/" + task
+}
+
+func (s *Service) publicURL() string {
+	if s.PublicURL == nil {
+		return ""
+	}
+	return strings.TrimSuffix(s.PublicURL(), "/")
+}
+
+// news is what people are to be told of a request, by a row that was written together
+// with its change.
+type news struct {
+	Task    string `json:"task"`
+	Attempt int    `json:"attempt"`
+	What    what   `json:"what"`
+}
+
+type what string
+
+const (
+	newsEnded what = "ended" // to the requester
+	newsHeld  what = "held"  // to everyone who may confirm it
+)
+
+// newsLife is how long it is tried to tell people of something.
+const newsLife = 7 * 24 * time.Hour
+
+// mostNews is how much of it one sweep tells.
+const mostNews = 50
+
+// tell makes the operations by which a sweep tells people of r, which has just come to
+// status to; none where nobody is to be told, or mail is not sent.
+func (s *Service) tell(r Request, was, to Status, action string) ([]table.Op, error) {
+	n := news{Task: r.Task, Attempt: r.Attempt}
+	switch {
+	case s.Sender == nil:
+		return nil, nil
+	case was.Open() && (to == Success || to == Failure):
+		n.What = newsEnded
+	case r.Hold == HoldGuard && action == holdDeletion:
+		n.What = newsHeld
+	default:
+		return nil, nil
+	}
+	item, err := encode(newsKey(s.now(), n), n)
+	if err != nil {
+		return nil, err
+	}
+	return []table.Op{table.Put(item, table.Cond{})}, nil
+}
+
+// tellNews tells people what is new, and reports what went wrong with some of it.
+func (s *Service) tellNews(ctx context.Context) error {
+	if s.Sender == nil {
+		return nil
+	}
+	page, err := s.Control.Query(ctx, table.Query{PK: newsPartition, Limit: mostNews})
+	if err != nil {
+		return kind.Wrap("look for news", err)
+	}
+	var failed error
+	for _, item := range page.Items {
+		n, err := decode[news](item)
+		done := err != nil // it cannot be told
+		if err == nil {
+			done, err = s.tellOne(ctx, n)
+		}
+		if err != nil {
+			failed = kind.Wrap("tell of "+n.Task, err)
+		}
+		if !done && newsOf(item.SK).Before(s.now().Add(-newsLife)) {
+			s.Log.ErrorContext(ctx, "news of a request could not be mailed for 7 days, and is given up", "task", n.Task)
+			done = true
+		}
+		if done {
+			if err := s.Control.WriteMany(ctx, []table.Op{table.Delete(item.Key, table.Cond{})}); err != nil {
+				return kind.Wrap("put news away", err)
+			}
+		}
+	}
+	return failed
+}
+
+// tellOne sends the letters of one piece of news, and reports whether all were.
+func (s *Service) tellOne(ctx context.Context, n news) (done bool, err error) {
+	r, _, err := s.load(ctx, n.Task)
+	if kind.Of(err) == kind.NotFound {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if r.Attempt != n.Attempt || n.What == newsHeld && r.Hold != HoldGuard || n.What == newsEnded && r.Status.Open() {
+		return true, nil // something else is new since
+	}
+	to := []string{r.Requester}
+	if n.What == newsHeld {
+		if to, err = s.Accounts.Handlers(ctx, r.Project); err != nil {
+			return false, err
+		}
+	}
+	done = true
+	l := s.letterOf(r, n.What)
+	for _, address := range to {
+		if !strings.Contains(address, "@") {
+			continue // a program asked for it
+		}
+		id := mailID("news", r.Task, fmt.Sprint(n.Attempt), string(n.What), strings.ToLower(address))
+		sent, err := s.once(ctx, l.message(id, address), fmt.Sprintf("%s %s: %s", r.Type, r.Task, n.What))
+		if err != nil {
+			return false, err
+		}
+		done = done && sent
+	}
+	return done, nil
+}
+
+// letterOf tells what is new of a request: nothing of whom it is about, and nothing of
+// what was found but how much.
+func (s *Service) letterOf(r Request, w what) letter {
+	name := map[Type]string{Export: "export", Deletion: "deletion"}[r.Type]
+	about := fmt.Sprintf("Task %s in project %s, received on %s, to be answered by %s.", r.Task, r.inProject(), r.Day(r.Created), r.Day(r.Due))
+	l := letter{link: "Look at the request", page: s.page(r.Task)}
+	switch {
+	case w == newsHeld:
+		l.subject = "A deletion waits for somebody to confirm it"
+		l.paragraphs = []string{r.Reason, about, "Look at what it would take, and confirm it or cancel it. It is not cancelled by itself: when nothing is done it becomes overdue."}
+	case r.Status == Success && r.Type == Export:
+		l.subject = "An export is ready"
+		l.paragraphs = []string{fmt.Sprintf("The %s that you asked for is ready: %d events and %d profiles.", name, r.Before.Events, r.Before.Profiles), about,
+			fmt.Sprintf("It can be downloaded until %s.", r.Day(r.Finished.Add(s.Settings.ArchiveLife)))}
+	case r.Status == Success:
+		l.subject = "A deletion is complete"
+		l.paragraphs = []string{fmt.Sprintf("The %s that you asked for is complete: %d events and %d profiles were there, and none is left. Its certificate can be downloaded.", name, r.Before.Events, r.Before.Profiles), about}
+	default:
+		l.subject = "A request failed"
+		l.paragraphs = []string{fmt.Sprintf("The %s that you asked for ended in failure. %s", name, r.Reason), about}
+		if r.Broken {
+			l.paragraphs = append(l.paragraphs, "It can be run again, and goes on from what is done.")
+		}
+	}
+	return l
+}
+
+// inProject is the project of r as people know it.
+func (r Request) inProject() string {
+	if r.ProjectName == "" {
+		return r.Project
+	}
+	return r.ProjectName + " (" + r.Project + ")"
+}
