@@ -145,7 +145,7 @@ func resolve(t *testing.T, name string) string {
 var spare = map[string][]string{
 	"api":     {"s3:ListBucket"},
 	"collect": {"s3:AbortMultipartUpload", "s3:DeleteObject", "s3:ListBucket", "s3:ListBucketMultipartUploads"},
-	"erase":   {"dynamodb:BatchGetItem", "dynamodb:BatchWriteItem", "dynamodb:PutItem", "s3:PutObject"},
+	"erase":   {"dynamodb:BatchGetItem", "dynamodb:BatchWriteItem", "dynamodb:ConditionCheckItem", "dynamodb:PutItem", "s3:PutObject"},
 	"finish":  {"dynamodb:BatchWriteItem", "s3:AbortMultipartUpload"},
 	"pack":    {"s3:AbortMultipartUpload", "s3:DeleteObject", "s3:ListBucket", "s3:ListBucketMultipartUploads"},
 	"sweep":   {"dynamodb:BatchWriteItem", "dynamodb:DeleteItem", "s3:DeleteObject"},

@@ -75,11 +75,20 @@ func (s *Service) Begin(ctx context.Context, step Step) (Step, error) {
 			r.Set, r.Batches, r.Plan = now.set, len(now.batches), r.Plan+1
 		}
 		r.Limit, r.Reason, r.Identity = s.limit(r), "", now.rule
+		if r.Block {
+			if r.BlockedAt, err = s.blockAt(ctx, r, now.ids); err != nil {
+				return step, err
+			}
+		}
 		if r, err = s.move(ctx, r, version, Started, program, "begin"); err != nil {
 			return step, err
 		}
 	}
-	if err := s.suppress(ctx, r, who.ids); err != nil {
+	words, err := s.blocks(ctx, r, who.ids)
+	if err != nil {
+		return step, err
+	}
+	if err := s.suppress(ctx, r, who.ids, words); err != nil {
 		return step, err
 	}
 	fence, err := s.fence(ctx)
@@ -92,19 +101,15 @@ func (s *Service) Begin(ctx context.Context, step Step) (Step, error) {
 }
 
 // suppress writes an entry of the ledger for some of r's people, and then their
-// tombstones and, if r blocks, opt-outs.
-func (s *Service) suppress(ctx context.Context, r Request, ids []kind.Subject) error {
+// tombstones and words about them, if any.
+func (s *Service) suppress(ctx context.Context, r Request, ids []kind.Subject, words []Word) error {
 	entry := ledgerEntry{Version: 1, Task: r.Task, Project: r.Project, Disclosure: r.Disclosure, Cutoff: r.Limit, Reruns: r.Reruns}
 	marks := make([]Mark, len(ids))
 	for i, id := range ids {
 		marks[i] = Mark{Name: s.Keys.Mark(r.Project, id), Subject: id, Task: r.Task, Cutoff: r.Limit, Disclosure: r.Disclosure}
 		entry.Marks = append(entry.Marks, marks[i].Name)
 	}
-	words, err := s.blocks(ctx, r, ids)
-	if err != nil {
-		return err
-	}
-	if r.Block {
+	if len(words) > 0 {
 		entry.say(words)
 	}
 	if err := s.writeLedger(ctx, entry); err != nil {
@@ -115,7 +120,7 @@ func (s *Service) suppress(ctx context.Context, r Request, ids []kind.Subject) e
 			return kind.Wrap("write tombstones", err)
 		}
 	}
-	return s.sayAll(ctx, r.Project, words)
+	return s.sayAll(ctx, r.Project, words, Blocker.Say)
 }
 
 // fence is how long a write may still land that looked before suppress.

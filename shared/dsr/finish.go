@@ -169,7 +169,7 @@ type certificate struct {
 	Requested  time.Time  `json:"requested"`
 	Cutoff     time.Time  `json:"cutoff"`
 	Completed  time.Time  `json:"completed"`
-	// Blocked means that everyone in it was opted out as of the cutoff.
+	// Blocked means that everyone in it was opted out when it began.
 	Blocked bool    `json:"blocked,omitempty"`
 	Sources []proof `json:"sources"`
 	// Restored is what a restore of a backup erased, on top of Sources, where one was

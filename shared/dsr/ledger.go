@@ -2,6 +2,7 @@ package dsr
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -29,13 +30,15 @@ type ledgerEntry struct {
 	Project string `json:"project"`
 	// Disclosure is empty where nothing is erased.
 	Disclosure Disclosure `json:"disclosure,omitempty"`
-	Cutoff     time.Time  `json:"cutoff"` // also the moment of what OptOut says
+	Cutoff     time.Time  `json:"cutoff"`
 	Marks      []string   `json:"marks"`
 	Reruns     int        `json:"reruns,omitempty"`  // of the deletion, since it began
 	OptOut     string     `json:"opt_out,omitempty"` // optOut, optIn or nothing
+	Said       time.Time  `json:"said,omitzero"`     // the moment of what OptOut says, where that is not Cutoff
 	Origin     string     `json:"origin,omitempty"`  // of the opt-outs
-	// Owners are the Owner of each mark that has one.
-	Owners map[string]string `json:"owners,omitempty"`
+	// Owners are the Owner of each mark that has one, and Because likewise.
+	Owners  map[string]string `json:"owners,omitempty"`
+	Because map[string]string `json:"because,omitempty"`
 	// Seal tells an entry of this deployment from one of another, or a damaged one:
 	// kind.Keyring.Seal of the entry without it.
 	Seal string `json:"seal,omitempty"`
@@ -47,20 +50,24 @@ const (
 	optIn  = "remove"
 )
 
-// say puts words of one moment, all of which add or all of which remove, into an
-// entry, whose marks they are about.
+// say puts words of one moment and one origin, all of which add or all of which remove,
+// into an entry, whose marks they are about.
 func (e *ledgerEntry) say(words []Word) {
 	e.Version, e.OptOut, e.Origin, e.Marks = 2, optIn, words[0].Origin, nil
 	if words[0].Out {
 		e.OptOut = optOut
 	}
+	if !words[0].Time.Equal(e.Cutoff) {
+		e.Said = words[0].Time
+	}
+	e.Owners, e.Because = map[string]string{}, map[string]string{}
 	for _, w := range words {
 		e.Marks = append(e.Marks, w.Name)
 		if w.Owner != "" {
-			if e.Owners == nil {
-				e.Owners = map[string]string{}
-			}
 			e.Owners[w.Name] = w.Owner
+		}
+		if w.Because != "" {
+			e.Because[w.Name] = w.Because
 		}
 	}
 }
@@ -72,7 +79,9 @@ func (e ledgerEntry) words() []Word {
 	}
 	words := make([]Word, len(e.Marks))
 	for i, mark := range e.Marks {
-		words[i] = Word{Name: mark, Time: e.Cutoff, Out: e.OptOut == optOut, Origin: e.Origin, Owner: e.Owners[mark]}
+		words[i] = Word{
+			Name: mark, Time: cmp.Or(e.Said, e.Cutoff), Out: e.OptOut == optOut, Origin: e.Origin, Owner: e.Owners[mark], Because: e.Because[mark],
+		}
 	}
 	return words
 }
@@ -324,7 +333,20 @@ func (s *Service) readLedger(ctx context.Context) (ledger, error) {
 		}
 		return nil
 	})
+	for _, words := range l.words {
+		optBackIn(words)
+	}
 	return l, kind.Wrap("read the ledger", err)
+}
+
+// optBackIn opts in who was to be opted out with somebody else and was not, or not for
+// long, since that one was opted in while the ledger was being written.
+func optBackIn(words map[string]Word) {
+	for mark, w := range words {
+		if because, said := words[w.Because]; w.Out && said && !because.Out {
+			words[mark] = Word{Name: mark, Time: after([][]Word{{w}}, because.Time), Origin: because.Origin}
+		}
+	}
 }
 
 // readEntry reads an entry of this deployment.

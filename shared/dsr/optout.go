@@ -3,6 +3,7 @@ package dsr
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -16,16 +17,20 @@ type Blocker interface {
 	// Words reads what stands about each id: a Word under each version of the key that
 	// has one, the newest key first.
 	Words(ctx context.Context, project string, ids []kind.Subject) ([][]Word, error)
-	// Owners tells for each id that is a device or an alias the mark of whom it belongs
-	// to, by the links that the source holds: the first. It is empty for any other id.
-	Owners(ctx context.Context, project string, ids []kind.Subject) ([]string, error)
+	// Owners tells for each id that is a device or an alias whom it belongs to, by the
+	// links that the source holds: the first. It is empty for any other id.
+	Owners(ctx context.Context, project string, ids []kind.Subject) ([]kind.Subject, error)
 	// Say makes words stand, each unless a later one does (see Word.Over). Data of a
 	// subject that is opted out is dropped from its return on, as after Suppress; Fence
 	// tells of what is under way. After an error some may stand; saying them again is safe.
 	Say(ctx context.Context, project string, words []Word) error
+	// Follow is Say of words that each stand only if whom it came about by, Because, is
+	// opted out at that very moment. Where one is not, it returns kind.Unavailable: look
+	// again at who is.
+	Follow(ctx context.Context, project string, words []Word) error
 	// Kin reads the word under each of marks, one without a Time where there is none,
 	// and those of all that are opted out with one of them, because one is the Owner of
-	// the other; each once.
+	// the other or came about by it; each once.
 	Kin(ctx context.Context, project string, marks []string) ([]Word, error)
 	// EachOptOut calls f with the words of all who are opted out, newest first, some at
 	// a time, until f returns an error, which it returns.
@@ -46,6 +51,9 @@ type Word struct {
 	// Owner is the mark of whom a device or an alias belongs to, or empty. It outlives
 	// the link, so that another user of the device is not taken for the same person.
 	Owner string
+	// Because is the mark of whoever was opted out already when a link joined this
+	// subject to them, or empty: both are opted in together. The link is not kept.
+	Because string
 }
 
 // Origins of a Word.
@@ -56,17 +64,22 @@ const (
 )
 
 // Over returns which of two words about one mark stands, w or what stood before:
-// the later one, or of one moment the one that opts out. Where both opt out, the
-// Owner of the earlier stays.
+// the later one, or of one moment the one that opts out. Where both opt out, Owner
+// and Because of the one that came first stay.
 func (w Word) Over(before Word) Word {
-	earlier, later := before, w
-	if c := w.Time.Compare(before.Time); c < 0 || c == 0 && (before.Out || !w.Out) {
-		earlier, later = w, before
+	first, last := before, w
+	stands := last
+	switch c := w.Time.Compare(before.Time); {
+	case c < 0:
+		first, last = w, before
+		stands = last
+	case c == 0 && (before.Out || !w.Out):
+		stands = before
 	}
-	if earlier.Out && later.Out {
-		later.Owner = cmp.Or(earlier.Owner, later.Owner)
+	if first.Out && last.Out {
+		stands.Owner, stands.Because = cmp.Or(first.Owner, last.Owner), cmp.Or(first.Because, last.Because)
 	}
-	return later
+	return stands
 }
 
 // A Tie is an id that a link joins to somebody who is opted out.
@@ -74,6 +87,8 @@ type Tie struct {
 	ID kind.Subject
 	// Owner is whom ID belongs to, if it is a device or an alias; else empty.
 	Owner kind.Subject
+	// Cause is the one of the same person who was found to be opted out.
+	Cause kind.Subject
 }
 
 // An OptOutChange is what a call changed.
@@ -84,65 +99,67 @@ type OptOutChange struct {
 	Wait time.Duration
 }
 
+const (
+	// mostLooks is how often OptOut and OptIn look who else belongs to somebody, while
+	// each look finds more.
+	mostLooks = 10
+	// tieTime bounds Tie, whatever its caller gives.
+	tieTime = 30 * time.Second
+)
+
 // OptOut keeps out everything that is to come of the people that the identifiers
 // stand for, until OptIn. What was stored before stays. It is in the ledger and
 // durable when OptOut returns nil; after an error a part may be, and doing it again
-// is safe. Kinds: Invalid, as for Submit, and where no source takes data in.
+// is safe. Kinds: Invalid, as for Submit, where the identifiers are linked with too
+// many, and where no source takes data in; Unavailable while more and more are linked.
 func (s *Service) OptOut(ctx context.Context, project string, raw []string, by By) (OptOutChange, error) {
 	ids, err := parseIDs(raw)
 	if err != nil {
 		return OptOutChange{}, err
 	}
 	out := OptOutChange{Submitted: len(ids)}
-	if ids, err = s.everyone(ctx, project, ids); err != nil {
-		return out, err
+	said := map[kind.Subject]bool{}
+	for range mostLooks {
+		// A link that is stored once this has looked finds its end opted out.
+		all, err := s.everyone(ctx, project, ids)
+		if err != nil {
+			return out, err
+		}
+		fresh := slices.DeleteFunc(all, func(id kind.Subject) bool { return said[id] })
+		if len(fresh) == 0 {
+			out.Wait, err = s.fence(ctx)
+			return out, err
+		}
+		changed, err := s.optOut(ctx, project, fresh, by)
+		if err != nil {
+			return out, err
+		}
+		out.Changed += changed
+		for _, id := range fresh {
+			said[id] = true
+		}
 	}
-	ties := make([]Tie, len(ids))
-	for i, id := range ids {
-		ties[i].ID = id
-	}
-	if out.Changed, err = s.tie(ctx, project, ties, OriginAPI, by); err != nil {
-		return out, err
-	}
-	out.Wait, err = s.fence(ctx)
-	return out, err
+	return out, kind.Say(kind.Unavailable, "While these identifiers were opted out, more and more were linked with them. Send this again, to opt out the rest.")
 }
 
-// Tie opts out everyone whom a link joined to somebody who is opted out.
-func (s *Service) Tie(ctx context.Context, project string, ties []Tie) error {
-	_, err := s.tie(ctx, project, ties, OriginLink, program)
-	return err
-}
-
-// tie opts out those who are not, and notes owners of those who are.
-func (s *Service) tie(ctx context.Context, project string, ties []Tie, origin string, by By) (changed int, err error) {
+// optOut opts out those of ids who are not.
+func (s *Service) optOut(ctx context.Context, project string, ids []kind.Subject, by By) (changed int, err error) {
 	b, err := s.blocker()
 	if err != nil {
 		return 0, err
-	}
-	ids := make([]kind.Subject, len(ties))
-	for i, t := range ties {
-		ids[i] = t.ID
 	}
 	standing, err := b.Words(ctx, project, ids)
 	if err != nil {
 		return 0, kind.Wrap("read opt-outs", err)
 	}
+	at := after(standing, s.now())
 	var fresh []kind.Subject
 	var words []Word
-	for i, t := range ties {
-		w := outOf(standing[i])
-		if w.Out && (w.Owner != "" || t.Owner == "") {
-			continue
+	for i, id := range ids {
+		if !outOf(standing[i]).Out {
+			fresh = append(fresh, id)
+			words = append(words, Word{Name: s.Keys.Mark(project, id), Time: at, Out: true, Origin: OriginAPI, By: by.Actor})
 		}
-		if !w.Out {
-			w = Word{Name: s.Keys.Mark(project, t.ID), Out: true, Origin: origin, By: by.Actor}
-			changed++
-		}
-		if t.Owner != "" {
-			w.Owner = s.Keys.Mark(project, t.Owner)
-		}
-		fresh, words = append(fresh, t.ID), append(words, w)
 	}
 	if len(words) == 0 {
 		return 0, nil
@@ -150,7 +167,111 @@ func (s *Service) tie(ctx context.Context, project string, ties []Tie, origin st
 	if err := s.addOwners(ctx, b, project, fresh, words); err != nil {
 		return 0, err
 	}
-	return changed, s.say(ctx, project, words, after(standing, s.now()), by, "opt out")
+	if err := s.auditWords(ctx, project, by, "opt out"); err != nil {
+		return 0, err
+	}
+	if err := s.writeWords(ctx, project, words); err != nil {
+		return 0, err
+	}
+	return len(words), s.sayAll(ctx, project, words, Blocker.Say)
+}
+
+// Tie opts out everyone whom a link joined to somebody who is opted out. It is done
+// also if its caller gives up, who may have stored what the link was sent with.
+func (s *Service) Tie(ctx context.Context, project string, ties []Tie) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tieTime)
+	defer cancel()
+	rule, err := s.rule(ctx, Request{Project: project})
+	if err != nil {
+		return err
+	}
+	said := map[kind.Subject]bool{}
+	for range mostLooks {
+		if err := s.follow(ctx, project, ties, OriginLink, program, "opt out"); err != nil {
+			return err
+		}
+		var ids []kind.Subject
+		for _, t := range ties {
+			said[t.ID] = true
+			ids = append(ids, t.ID)
+		}
+		people, err := s.people(ctx, project, rule, ids, zeroTime)
+		if err != nil {
+			return err
+		}
+		ties = nil
+		for _, p := range people {
+			for _, id := range p.IDs {
+				if !p.TooMany && !said[id] {
+					ties = append(ties, Tie{ID: id, Cause: p.Submitted[0]})
+				}
+			}
+		}
+		if len(ties) == 0 {
+			return nil
+		}
+	}
+	return kind.E(kind.Unavailable, "opt out whom a link joined: more and more are linked")
+}
+
+// follow opts out those of ties whose Cause still is, behind whatever was said of
+// them, and notes owners of those who are; with an entry of the audit trail if action
+// names one. Who is opted in at this moment is not opted out again: OptIn looks a
+// second time for those who follow, and until then they follow whoever is out.
+func (s *Service) follow(ctx context.Context, project string, ties []Tie, origin string, by By, action string) error {
+	b, err := s.blocker()
+	if err != nil {
+		return err
+	}
+	ids := make([]kind.Subject, 0, 3*len(ties))
+	for _, t := range ties {
+		ids = append(ids, t.ID, t.Owner, t.Cause)
+	}
+	standing, err := b.Words(ctx, project, ids)
+	if err != nil {
+		return kind.Wrap("read opt-outs", err)
+	}
+	var fresh []kind.Subject
+	var notes, words []Word
+	for i, t := range ties {
+		was, owner, cause := standing[3*i], standing[3*i+1], outOf(standing[3*i+2])
+		w := outOf(was)
+		if w.Out {
+			if w.Owner == "" && t.Owner != "" {
+				w.Owner = s.nameOf(project, t.Owner, owner)
+				notes = append(notes, w)
+			}
+			continue
+		}
+		if !cause.Out {
+			continue
+		}
+		w = Word{
+			Name: s.Keys.Mark(project, t.ID), Time: after([][]Word{was}, cause.Time), Out: true, Origin: origin, By: by.Actor, Because: cause.Name,
+		}
+		if t.Owner != "" {
+			w.Owner = s.nameOf(project, t.Owner, owner)
+		}
+		fresh, words = append(fresh, t.ID), append(words, w)
+	}
+	if len(notes)+len(words) == 0 {
+		return nil
+	}
+	if err := s.addOwners(ctx, b, project, fresh, words); err != nil {
+		return err
+	}
+	if action != "" {
+		if err := s.auditWords(ctx, project, by, action); err != nil {
+			return err
+		}
+	}
+	if err := s.writeWords(ctx, project, append(notes, words...)); err != nil {
+		return err
+	}
+	if err := s.sayAll(ctx, project, notes, Blocker.Say); err != nil {
+		return err
+	}
+	return s.sayAll(ctx, project, words, Blocker.Follow)
 }
 
 // OptIn takes opt-outs back, of the identifiers and of everyone they are one person
@@ -173,18 +294,55 @@ func (s *Service) OptIn(ctx context.Context, project string, raw []string, by By
 	for _, id := range ids {
 		marks = append(marks, s.Keys.Marks(project, id)...)
 	}
-	standing, err := b.Kin(ctx, project, marks)
-	if err != nil {
-		return out, err
-	}
-	words := make([]Word, len(standing))
-	for i, w := range standing {
-		words[i] = Word{Name: w.Name, Origin: OriginAPI, By: by.Actor}
-		if w.Out {
-			out.Changed++
+	at := s.now()
+	for look := range mostLooks {
+		standing, err := b.Kin(ctx, project, marks)
+		if err != nil {
+			return out, err
+		}
+		if look > 0 {
+			standing = leftBehind(standing, at)
+		}
+		if len(standing) == 0 {
+			return out, nil
+		}
+		at = after([][]Word{standing}, at)
+		words := make([]Word, len(standing))
+		for i, w := range standing {
+			words[i] = Word{Name: w.Name, Time: at, Origin: OriginAPI, By: by.Actor}
+			if w.Out {
+				out.Changed++
+			}
+			marks = append(marks, w.Name)
+		}
+		if look == 0 {
+			if err := s.auditWords(ctx, project, by, "opt in"); err != nil {
+				return out, err
+			}
+		}
+		if err := s.writeWords(ctx, project, words); err != nil {
+			return out, err
+		}
+		if err := s.sayAll(ctx, project, words, Blocker.Say); err != nil {
+			return out, err
 		}
 	}
-	return out, s.say(ctx, project, words, after([][]Word{standing}, s.now()), by, "opt in")
+	return out, kind.Say(kind.Unavailable, "While these identifiers were opted in, more and more were found to be opted out with them. Send this again, to opt in the rest.")
+}
+
+// leftBehind is those of kin who are out though the word of at meant them too: they
+// followed somebody while that one was being opted in.
+func leftBehind(kin []Word, at time.Time) (left []Word) {
+	out := map[string]bool{}
+	for _, w := range kin {
+		out[w.Name] = w.Out
+	}
+	for _, w := range kin {
+		if w.Out && (!w.Time.After(at) || w.Because != "" && !out[w.Because]) {
+			left = append(left, w)
+		}
+	}
+	return left
 }
 
 // OptedOut tells for each identifier, by its position, whether it is opted out: a
@@ -248,8 +406,7 @@ func (s *Service) blocker() (Blocker, error) {
 	return nil, kind.Say(kind.Invalid, "Nobody can be opted out here: none of this deployment's sources takes data in.")
 }
 
-// everyone returns ids and all ids that are one person with one of them, each once. Of
-// an id that is linked with more than one person can have, it returns that one alone.
+// everyone returns ids and all ids that are one person with one of them, each once.
 func (s *Service) everyone(ctx context.Context, project string, ids []kind.Subject) ([]kind.Subject, error) {
 	rule, err := s.rule(ctx, Request{Project: project})
 	if err != nil {
@@ -265,6 +422,9 @@ func (s *Service) everyone(ctx context.Context, project string, ids []kind.Subje
 			p.IDs = p.Submitted
 		}
 		all = append(all, p.IDs...)
+	}
+	if len(all) > maxRoster {
+		return nil, kind.Say(kind.Invalid, fmt.Sprintf("The identifiers are linked with more than %d in all. Put them into several calls.", maxRoster))
 	}
 	return all, nil
 }
@@ -291,46 +451,74 @@ func after(standing [][]Word, now time.Time) time.Time {
 	return now
 }
 
+// nameOf is the mark under which words about id are: that by which it is opted out,
+// though the key was renewed since, or the newest.
+func (s *Service) nameOf(project string, id kind.Subject, standing []Word) string {
+	if w := outOf(standing); w.Out {
+		return w.Name
+	}
+	return s.Keys.Mark(project, id)
+}
+
 // addOwners completes words about ids by whom they belong to.
 func (s *Service) addOwners(ctx context.Context, b Blocker, project string, ids []kind.Subject, words []Word) error {
 	owners, err := b.Owners(ctx, project, ids)
 	if err != nil {
 		return kind.Wrap("look for owners of devices", err)
 	}
+	standing, err := b.Words(ctx, project, owners)
+	if err != nil {
+		return kind.Wrap("read opt-outs", err)
+	}
 	for i, owner := range owners {
-		if words[i].Owner == "" {
-			words[i].Owner = owner
+		if owner != "" && words[i].Owner == "" {
+			words[i].Owner = s.nameOf(project, owner, standing[i])
 		}
 	}
 	return nil
 }
 
-// say writes words of one moment down, in the audit trail, the records and the
-// ledger, and then makes them stand.
-func (s *Service) say(ctx context.Context, project string, words []Word, at time.Time, by By, action string) error {
-	for i := range words {
-		words[i].Time = at
-	}
-	entry := ledgerEntry{Task: newTask(), Project: project, Cutoff: at}
-	entry.say(words)
-	if err := s.Accounts.Record(ctx, Entry{Project: project, Time: s.now(), Actor: by.Actor, From: by.From, Action: action}); err != nil {
-		return kind.Wrap("audit", err)
-	}
-	if err := s.writeLedger(ctx, entry); err != nil {
-		return err
-	}
-	return s.sayAll(ctx, project, words)
+// auditWords writes down who opts somebody out or in.
+func (s *Service) auditWords(ctx context.Context, project string, by By, action string) error {
+	return kind.Wrap("audit", s.Accounts.Record(ctx, Entry{Project: project, Time: s.now(), Actor: by.Actor, From: by.From, Action: action}))
 }
 
-// sayAll says words to every source that can keep people out.
-func (s *Service) sayAll(ctx context.Context, project string, words []Word) error {
+// writeWords puts words into the ledger, before they stand: those that share what an
+// entry has once in one entry.
+func (s *Service) writeWords(ctx context.Context, project string, words []Word) error {
+	type shared struct {
+		time   time.Time
+		out    bool
+		origin string
+	}
+	var order []shared
+	parts := map[shared][]Word{}
+	for _, w := range words {
+		of := shared{w.Time, w.Out, w.Origin}
+		if parts[of] == nil {
+			order = append(order, of)
+		}
+		parts[of] = append(parts[of], w)
+	}
+	for _, of := range order {
+		entry := ledgerEntry{Task: newTask(), Project: project, Cutoff: of.time}
+		entry.say(parts[of])
+		if err := s.writeLedger(ctx, entry); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sayAll gives words to every source that can keep people out.
+func (s *Service) sayAll(ctx context.Context, project string, words []Word, say func(Blocker, context.Context, string, []Word) error) error {
 	for _, src := range s.Sources {
 		b, ok := src.(Blocker)
 		if !ok {
 			continue
 		}
 		for part := range slices.Chunk(words, 1000) {
-			if err := b.Say(ctx, project, part); err != nil {
+			if err := say(b, ctx, project, part); err != nil {
 				return kind.Wrap("write opt-outs", err)
 			}
 		}
@@ -338,7 +526,18 @@ func (s *Service) sayAll(ctx context.Context, project string, words []Word) erro
 	return nil
 }
 
-// blocks are the words by which a deletion opts people out as of its cutoff; none if
+// blockAt is the moment as of which a deletion of ids opts them out: its cutoff, or
+// just behind what stands of them, whatever clock gave that its time.
+func (s *Service) blockAt(ctx context.Context, r Request, ids []kind.Subject) (time.Time, error) {
+	b, err := s.blocker()
+	if err != nil {
+		return zeroTime, err
+	}
+	standing, err := b.Words(ctx, r.Project, ids)
+	return after(standing, r.Limit), kind.Wrap("read opt-outs", err)
+}
+
+// blocks are the words by which a deletion opts people out as of its beginning; none if
 // it does not block. When Begin runs again, links can be gone that told of owners;
 // what was said before then tells of them.
 func (s *Service) blocks(ctx context.Context, r Request, ids []kind.Subject) ([]Word, error) {
@@ -356,9 +555,74 @@ func (s *Service) blocks(ctx context.Context, r Request, ids []kind.Subject) ([]
 	words := make([]Word, len(ids))
 	for i, id := range ids {
 		words[i] = Word{
-			Name: s.Keys.Mark(r.Project, id), Time: r.Limit, Out: true,
+			Name: s.nameOf(r.Project, id, standing[i]), Time: cmp.Or(r.BlockedAt, r.Limit), Out: true,
 			Origin: OriginDeletion + " " + r.Task, By: r.Requester, Owner: outOf(standing[i]).Owner,
 		}
 	}
 	return words, s.addOwners(ctx, b, r.Project, ids, words)
+}
+
+// blockMore gives those whom a deletion that blocks takes in after its beginning what
+// was last said of their person: that they are opted out, or in again since.
+func (s *Service) blockMore(ctx context.Context, r Request, w *work, fresh []grown) error {
+	if !r.Block {
+		return nil
+	}
+	b, err := s.blocker()
+	if err != nil {
+		return err
+	}
+	added := make([]kind.Subject, len(fresh))
+	for i, f := range fresh {
+		added[i] = kind.Subject(f.ID)
+	}
+	said, err := b.Words(ctx, r.Project, added)
+	if err != nil {
+		return kind.Wrap("read opt-outs", err)
+	}
+	persons := map[int]spoken{} // by cluster
+	var ties []Tie
+	var since []Word
+	for i, f := range fresh {
+		person, known := persons[f.Cluster]
+		if !known {
+			if person, err = s.spoken(ctx, b, r.Project, subjects(w.Clusters[f.Cluster].IDs)); err != nil {
+				return err
+			}
+			persons[f.Cluster] = person
+		}
+		switch last := person.last; {
+		case person.out != "":
+			ties = append(ties, Tie{ID: added[i], Cause: person.out})
+		case !last.Time.IsZero() && !outOf(said[i]).Out:
+			last.Name = s.Keys.Mark(r.Project, added[i])
+			since = append(since, last)
+		}
+	}
+	if err := s.follow(ctx, r.Project, ties, OriginDeletion+" "+r.Task, By{Actor: r.Requester}, ""); err != nil {
+		return err
+	}
+	if err := s.writeWords(ctx, r.Project, since); err != nil {
+		return err
+	}
+	return s.sayAll(ctx, r.Project, since, Blocker.Say)
+}
+
+// spoken is what stands of a person.
+type spoken struct {
+	out  kind.Subject // one of the ids, which is opted out; or empty
+	last Word
+}
+
+func (s *Service) spoken(ctx context.Context, b Blocker, project string, ids []kind.Subject) (person spoken, err error) {
+	standing, err := b.Words(ctx, project, ids)
+	for i, words := range standing {
+		if outOf(words).Out {
+			person.out = ids[i]
+		}
+		for _, w := range words {
+			person.last = w.Over(person.last)
+		}
+	}
+	return person, kind.Wrap("read opt-outs", err)
 }

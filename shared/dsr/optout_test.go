@@ -3,6 +3,7 @@ package dsr_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -35,15 +36,26 @@ func (b blocker) Words(_ context.Context, project string, ids []kind.Subject) ([
 	return words, nil
 }
 
-func (b blocker) Owners(_ context.Context, _ string, ids []kind.Subject) ([]string, error) {
-	owners := make([]string, len(ids))
+func (b blocker) Owners(_ context.Context, _ string, ids []kind.Subject) ([]kind.Subject, error) {
+	owners := make([]kind.Subject, len(ids))
 	for i, id := range ids {
 		owners[i] = b.owners[id]
 	}
 	return owners, nil
 }
 
+func (b blocker) Follow(ctx context.Context, project string, words []dsr.Word) error {
+	b.happens("follow")
+	for _, w := range words {
+		if !b.words[w.Because].Out {
+			return kind.E(kind.Unavailable, "follow")
+		}
+	}
+	return b.Say(ctx, project, words)
+}
+
 func (b blocker) Say(_ context.Context, _ string, words []dsr.Word) error {
+	b.happens("say")
 	if b.source.words == nil {
 		b.source.words = map[string]dsr.Word{}
 	}
@@ -59,20 +71,36 @@ func (b blocker) Say(_ context.Context, _ string, words []dsr.Word) error {
 
 func (b blocker) Kin(_ context.Context, _ string, marks []string) ([]dsr.Word, error) {
 	kin := map[string]dsr.Word{}
-	for _, mark := range marks {
-		kin[mark] = dsr.Word{Name: mark}
-	}
-	for name, w := range b.words {
-		if _, of := kin[w.Owner]; of {
-			kin[name] = w
+	for len(marks) > 0 {
+		var more []string
+		for _, mark := range marks {
+			if _, known := kin[mark]; known {
+				continue
+			}
+			w := b.words[mark]
+			w.Name = mark
+			kin[mark] = w
+			if w.Out {
+				more = append(more, w.Owner, w.Because)
+			}
+			for name, other := range b.words {
+				if other.Out && (other.Owner == mark || other.Because == mark) {
+					more = append(more, name)
+				}
+			}
 		}
+		marks = slices.DeleteFunc(more, func(mark string) bool { return mark == "" })
 	}
-	for name := range kin {
-		if w, ok := b.words[name]; ok {
-			kin[name] = w
-		}
-	}
+	b.happens("kin")
 	return slices.Collect(maps.Values(kin)), nil
+}
+
+// happens lets a test do something once, at a moment of its choice.
+func (b blocker) happens(what string) {
+	if do := b.source.then[what]; do != nil {
+		delete(b.source.then, what)
+		do()
+	}
 }
 
 func (b blocker) EachOptOut(_ context.Context, _ string, f func([]dsr.Word) error) error {
@@ -156,8 +184,12 @@ func TestOptingOutConcernsThePerson(t *testing.T) {
 func TestTiesAreOptedOutAndTakenBackTogether(t *testing.T) {
 	w := newWorld(t)
 	w.change(w.OptOut, "$device:a")
+	said, err := w.OptedOut(w.ctx, project, []string{"$device:a"})
+	if err != nil {
+		t.Fatal(err)
+	}
 	w.advance(time.Minute)
-	ties := []dsr.Tie{{ID: "ann"}, {ID: "$device:a", Owner: "ann"}}
+	ties := []dsr.Tie{{ID: "ann", Cause: "$device:a"}, {ID: "$device:a", Owner: "ann", Cause: "$device:a"}}
 	for range 2 {
 		if err := w.Tie(w.ctx, project, ties); err != nil {
 			t.Fatal(err)
@@ -167,8 +199,11 @@ func TestTiesAreOptedOutAndTakenBackTogether(t *testing.T) {
 	if err != nil || words[0].Origin != dsr.OriginLink || words[1].Origin != dsr.OriginAPI || words[1].Owner != w.keys.Mark(project, "ann") {
 		t.Errorf("got %+v, %v", words, err)
 	}
-	if n := len(files(t, w.bucket, "ledger/")); n != 2 {
-		t.Errorf("%d entries of the ledger, want 2", n)
+	if n := len(files(t, w.bucket, "ledger/")); n != 3 {
+		t.Errorf("%d entries of the ledger, want 3: the opt-out, whose the device is, and who follows it", n)
+	}
+	if !words[1].Time.Equal(said[0].Time) || words[1].By != pat.Actor || !words[0].Time.Equal(said[0].Time) {
+		t.Errorf("got %+v, want the word about the device to be as it was, and ann's of its time", words)
 	}
 	// No stored link joins the two, since what named the device was dropped.
 	if got := w.change(w.OptIn, "ann"); got.Changed != 2 || w.out("ann", "$device:a") != "" {
@@ -192,13 +227,34 @@ func TestTheLastWordCountsByWhateverClock(t *testing.T) {
 	}
 }
 
+// Whichever of two words comes first, the same stands; and whom a device was of, and
+// because of whom somebody was opted out, stays until they are opted in.
+func TestOfTwoWords(t *testing.T) {
+	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	first := dsr.Word{Name: "m", Time: at, Out: true, Owner: "ann", Because: "ann"}
+	second := dsr.Word{Name: "m", Time: at.Add(time.Second), Out: true, Owner: "bob", Because: "bob", Origin: dsr.OriginAPI}
+	in := dsr.Word{Name: "m", Time: at.Add(time.Second)}
+	both := second
+	both.Owner, both.Because = "ann", "ann"
+	noted := first
+	noted.Owner, noted.Because = "bob", "bob"
+	for _, c := range []struct{ w, before, want dsr.Word }{
+		{second, first, both}, {first, second, both}, {in, first, in}, {first, in, in}, {second, in, second}, {in, second, second},
+		{noted, first, first}, {first, dsr.Word{}, first},
+	} {
+		if got := c.w.Over(c.before); got != c.want {
+			t.Errorf("%+v over %+v: got %+v, want %+v", c.w, c.before, got, c.want)
+		}
+	}
+}
+
 func TestDeletionsThatBlock(t *testing.T) {
 	for _, twice := range []bool{false, true} {
 		w := newWorld(t)
 		w.twice = twice
 		w.people()
 		w.source.groups = [][]kind.Subject{{"ann", "anna"}}
-		w.source.owners = map[kind.Subject]string{"anna": "1.of ann"}
+		w.source.owners = map[kind.Subject]kind.Subject{"anna": "ann"}
 		w.source.later = [][]kind.Subject{{"ann", "late"}}
 		w.change(w.OptOut, "bob")
 		sub := submission(dsr.Deletion, "ann", "bob", "nobody")
@@ -217,7 +273,7 @@ func TestDeletionsThatBlock(t *testing.T) {
 			t.Errorf("opted out: %s", got)
 		}
 		words, err := w.OptedOut(w.ctx, project, []string{"ann", "anna"})
-		if err != nil || words[0].Origin != "deletion "+r.Task || words[0].By != "owner@example.com" || !words[0].Time.Equal(r.Limit) || words[1].Owner != "1.of ann" {
+		if err != nil || words[0].Origin != "deletion "+r.Task || words[0].By != "owner@example.com" || !words[0].Time.Equal(r.Limit) || words[1].Owner != w.keys.Mark(project, "ann") {
 			t.Errorf("got %+v, %v", words, err)
 		}
 		var c struct{ Blocked bool }
@@ -304,7 +360,7 @@ func TestRestoreKnowsTheLastWord(t *testing.T) {
 	w.change(w.OptOut, "cem")
 	w.change(w.OptOut, "dan")
 	w.change(w.OptIn, "dan")
-	if err := w.Tie(w.ctx, project, []dsr.Tie{{ID: "$device:e", Owner: "ann"}}); err != nil {
+	if err := w.Tie(w.ctx, project, []dsr.Tie{{ID: "$device:e", Owner: "ann", Cause: "ann"}}); err != nil {
 		t.Fatal(err)
 	}
 	sub := submission(dsr.Deletion, "nobody")
@@ -405,5 +461,208 @@ func TestOptingOutSurvivesFaults(t *testing.T) {
 				break
 			}
 		}
+	}
+}
+
+// Whatever comes first, whoever is opted in is not opted out again by a link that was on
+// its way, neither in the records nor by the ledger.
+func TestALinkOnItsWayDoesNotUndoOptingIn(t *testing.T) {
+	for name, meet := range map[string]func(w *world, optIn, tie func()){
+		"the link after it":                  func(_ *world, optIn, tie func()) { optIn(); tie() },
+		"the link before it":                 func(_ *world, optIn, tie func()) { tie(); optIn() },
+		"while the link is being told":       func(w *world, optIn, tie func()) { w.source.then["follow"] = optIn; tie() },
+		"the link while it looks for others": func(w *world, optIn, tie func()) { w.source.then["kin"] = tie; optIn() },
+	} {
+		for _, who := range []string{"ann", "$device:a"} { // each is out, and the other follows
+			t.Run(name+" of "+who, func(t *testing.T) {
+				w := newWorld(t)
+				w.source.then = map[string]func(){}
+				w.change(w.OptIn, "ann", "$device:a") // an earlier word does not count
+				s := w.save()
+				w.change(w.OptOut, who)
+				tie := func() {
+					err := w.Tie(w.ctx, project, []dsr.Tie{{ID: "ann", Cause: kind.Subject(who)}, {ID: "$device:a", Owner: "ann", Cause: kind.Subject(who)}})
+					if err != nil && kind.Of(err) != kind.Unavailable {
+						t.Fatal(err)
+					}
+				}
+				meet(w, func() { w.change(w.OptIn, who) }, tie)
+				if got := w.out("ann", "$device:a"); got != "" {
+					t.Errorf("opted out: %s", got)
+				}
+				w.restore(s)
+				if _, err := w.Restore(w.ctx); err != nil || w.out("ann", "$device:a") != "" {
+					t.Errorf("opted out after a restore: %s (%v)", w.out("ann", "$device:a"), err)
+				}
+			})
+		}
+	}
+}
+
+// A link takes who was opted in earlier along, and those who were linked meanwhile.
+func TestALinkOptsOutThePerson(t *testing.T) {
+	w := newWorld(t)
+	w.source.then = map[string]func(){}
+	w.change(w.OptOut, "ann")
+	w.change(w.OptIn, "mail")
+	w.source.then["follow"] = func() { w.source.groups = [][]kind.Subject{{"mail", "phone"}} }
+	if err := w.Tie(w.ctx, project, []dsr.Tie{{ID: "ann", Cause: "ann"}, {ID: "mail", Cause: "ann"}}); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.out("ann", "mail", "phone"); got != "ann mail phone" {
+		t.Errorf("opted out: %s", got)
+	}
+	if got := w.change(w.OptIn, "ann"); got.Changed != 3 {
+		t.Errorf("opted in again: %d, want all three", got.Changed)
+	}
+}
+
+// A client that hangs up has stored what it sent, and the link counts.
+func TestALinkCountsThoughTheClientHangsUp(t *testing.T) {
+	w := newWorld(t)
+	w.change(w.OptOut, "ann")
+	ctx, hangUp := context.WithCancel(w.ctx)
+	hangUp()
+	if err := w.Tie(ctx, project, []dsr.Tie{{ID: "$device:a", Owner: "ann", Cause: "ann"}}); err != nil || w.out("$device:a") == "" {
+		t.Errorf("the device is not opted out (%v)", err)
+	}
+}
+
+func TestOptingOutFindsWhatIsLinkedMeanwhile(t *testing.T) {
+	w := newWorld(t)
+	w.source.then = map[string]func(){"say": func() { w.source.groups = [][]kind.Subject{{"ann", "mail"}} }}
+	if got := w.change(w.OptOut, "ann"); got.Changed != 2 || w.out("ann", "mail") != "ann mail" {
+		t.Errorf("opted out: %s, %d in all", w.out("ann", "mail"), got.Changed)
+	}
+	w.source.resolving = func() {
+		w.source.groups = append(w.source.groups, one("bob", kind.Subject(fmt.Sprint("b", len(w.source.groups)))))
+	}
+	if _, err := w.OptOut(w.ctx, project, []string{"bob"}, pat); kind.Of(err) != kind.Unavailable || kind.Sentence(err) == "" {
+		t.Errorf("of somebody who grows without end: %v", err)
+	}
+}
+
+func TestOptingOutTooMany(t *testing.T) {
+	w := newWorld(t)
+	w.source.persons = map[kind.Subject][]kind.Subject{}
+	var ids []string
+	for i := range 51 {
+		id := fmt.Sprint("p", i)
+		ids = append(ids, id)
+		for j := range dsr.MaxPerson {
+			w.source.persons[kind.Subject(id)] = append(w.source.persons[kind.Subject(id)], kind.Subject(fmt.Sprint(id, "-", j)))
+		}
+	}
+	if _, err := w.OptOut(w.ctx, project, ids, pat); kind.Of(err) != kind.Invalid || !strings.Contains(kind.Sentence(err), "several calls") {
+		t.Errorf("got %v, want it refused", err)
+	}
+	if len(w.source.words) > 0 {
+		t.Error("some are opted out")
+	}
+}
+
+// An opt-in whose time lies ahead, by another clock, does not win against a deletion
+// that blocks and came later; nor by the ledger, nor for whom the deletion takes in.
+func TestADeletionBlocksAgainstAFastClock(t *testing.T) {
+	for _, twice := range []bool{false, true} {
+		w := newWorld(t)
+		w.settings.CancelWindow = -1
+		w.twice = twice
+		w.build()
+		w.people()
+		w.advance(time.Hour)
+		w.change(w.OptIn, "ann", "late")
+		w.advance(-2 * time.Hour)
+		s := w.save()
+		sub := submission(dsr.Deletion, "ann")
+		sub.Block = true
+		r, err := w.Submit(w.ctx, sub)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.source.later = [][]kind.Subject{{"ann", "late"}}
+		w.settle()
+		r = w.want(r, dsr.Success)
+		if got := w.out("ann", "late"); got != "ann late" {
+			t.Errorf("opted out: %s", got)
+		}
+		w.restore(s)
+		if _, err := w.Restore(w.ctx); err != nil || w.out("ann", "late") != "ann late" {
+			t.Errorf("opted out after a restore: %s (%v)", w.out("ann", "late"), err)
+		}
+		w.change(w.OptIn, "ann", "late")
+		if w.out("ann", "late") != "" {
+			t.Error("they cannot be opted in again")
+		}
+	}
+}
+
+// Whoever a deletion takes in belongs to somebody who was opted in since it began.
+func TestADeletionThatGrowsDoesNotBlockAnew(t *testing.T) {
+	for _, twice := range []bool{false, true} {
+		w := newWorld(t)
+		w.settings.CancelWindow = -1
+		w.twice = twice
+		w.build()
+		w.people()
+		s := w.save()
+		sub := submission(dsr.Deletion, "ann", "cem")
+		sub.Block = true
+		r, err := w.Submit(w.ctx, sub)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := w.flow.get(r.Task + "-1")
+		for e.state != "Map" {
+			out, err := w.task(e)
+			if err != nil {
+				t.Fatal(err)
+			}
+			e.turn(out)
+		}
+		w.change(w.OptIn, "ann")
+		w.source.later = [][]kind.Subject{{"ann", "late"}, {"cem", "c2"}}
+		step := dsr.Step{Task: r.Task, Attempt: 1}
+		for _, task := range []func(context.Context, dsr.Step) (dsr.Step, error){w.Erase, w.Begin} { // as when it is run again
+			if _, err := task(w.ctx, step); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.settle()
+		w.want(r, dsr.Success)
+		if got := w.out("ann", "late", "cem", "c2"); got != "cem c2" {
+			t.Errorf("opted out: %s, want those who were not opted in since", got)
+		}
+		w.restore(s)
+		if _, err := w.Restore(w.ctx); err != nil || w.out("ann", "late", "cem", "c2") != "cem c2" {
+			t.Errorf("opted out after a restore: %s (%v)", w.out("ann", "late", "cem", "c2"), err)
+		}
+	}
+}
+
+// An opt-out from before the key was renewed is found by whatever is said later.
+func TestOptOutsAcrossARenewedKey(t *testing.T) {
+	w := newWorld(t)
+	w.people()
+	w.change(w.OptOut, "ann", "bob", "cem")
+	w.keys = append(w.keys, kind.Key{Version: 2, Secret: []byte("a newer key")})
+	w.build()
+	sub := submission(dsr.Deletion, "bob")
+	sub.Block = true
+	w.advance(time.Minute)
+	if _, err := w.Submit(w.ctx, sub); err != nil {
+		t.Fatal(err)
+	}
+	w.settle()
+	if _, total, err := w.OptOuts(w.ctx, project, 1, 10); err != nil || total != 3 {
+		t.Errorf("%d are listed, %v; want 3", total, err)
+	}
+	if err := w.Tie(w.ctx, project, []dsr.Tie{{ID: "$device:a", Owner: "ann", Cause: "bob"}}); err != nil {
+		t.Fatal(err)
+	}
+	w.source.owners = map[kind.Subject]kind.Subject{"$device:b": "cem"}
+	w.change(w.OptOut, "$device:b")
+	if got := w.change(w.OptIn, "$device:a", "$device:b"); got.Changed != 5 || w.out("ann", "bob", "cem", "$device:a", "$device:b") != "" {
+		t.Errorf("opted in %d; still out: %s", got.Changed, w.out("ann", "bob", "cem", "$device:a", "$device:b"))
 	}
 }

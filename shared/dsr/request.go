@@ -102,8 +102,11 @@ type Request struct {
 	Window time.Time `json:"window,omitzero"`
 	// Limit is the snapshot of an export or the cutoff of a deletion, in whole
 	// milliseconds. A deletion that has one has begun and cannot be undone.
-	Limit  time.Time `json:"limit,omitzero"`
-	Period Period    `json:"period,omitzero"` // of an export's events
+	Limit time.Time `json:"limit,omitzero"`
+	// BlockedAt is the moment as of which a deletion that blocks opted people out; zero,
+	// for its cutoff, where a restore knows of the deletion by the ledger alone.
+	BlockedAt time.Time `json:"blocked_at,omitzero"`
+	Period    Period    `json:"period,omitzero"` // of an export's events
 	// Set names who the request was found to concern, and Batches is into how many
 	// parts that was cut. Both are set by Plan, and by a deletion's Begin.
 	Set      string    `json:"set,omitempty"`

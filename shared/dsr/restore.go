@@ -93,7 +93,7 @@ func (s *Service) Restore(ctx context.Context) (Restoration, error) {
 				done.OptOuts++
 			}
 		}
-		if err := s.sayAll(ctx, project, slices.Collect(maps.Values(words))); err != nil {
+		if err := s.sayAll(ctx, project, slices.Collect(maps.Values(words)), Blocker.Say); err != nil {
 			return done, err
 		}
 	}

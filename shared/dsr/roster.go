@@ -243,8 +243,8 @@ func (s *Service) grow(ctx context.Context, r Request, w *work) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	more := append([]grown{}, w.grown...)
 	var fresh []kind.Subject
+	var more []grown
 	for _, p := range people {
 		i := at[p.Submitted[0]]
 		if p.TooMany {
@@ -269,10 +269,13 @@ func (s *Service) grow(ctx context.Context, r Request, w *work) (bool, error) {
 	if err := s.setMarks(ctx, r, fresh, true); err != nil {
 		return false, err
 	}
-	if err := s.suppress(ctx, r, fresh); err != nil {
+	if err := s.suppress(ctx, r, fresh, nil); err != nil {
 		return false, err
 	}
-	item, err := encode(grownKey(r, w.number), more)
+	if err := s.blockMore(ctx, r, w, more); err != nil {
+		return false, err
+	}
+	item, err := encode(grownKey(r, w.number), append(w.grown, more...))
 	if err != nil {
 		return false, err
 	}

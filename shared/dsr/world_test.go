@@ -373,8 +373,9 @@ type source struct {
 	total         int64                           // what Rows tells
 	broken        bool                            // Collect fails for good
 	words         map[string]dsr.Word             // of opt-outs, by mark
-	owners        map[kind.Subject]string         // marks
-	deaf          bool                            // Say fails after half of what it is told
+	owners        map[kind.Subject]kind.Subject
+	then          map[string]func() // what happens at a call of that name, once
+	deaf          bool              // Say fails after half of what it is told
 	// keep makes Erase leave that many records behind, once each.
 	keep int
 }

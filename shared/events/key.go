@@ -22,7 +22,7 @@ import (
 //	<project>#id#<distinct_id>    event#<ms>#<hash>[#<piece>] | profile[#<piece>] | edge#<kind>#<hash> | subject
 //	<project>#none#<yyyy-mm-dd>   event#…
 //	<project>#group#<key>#<id>    profile…
-//	<project>#hmac#<mark>         tombstone | owns#<mark of a device or an alias that is opted out>
+//	<project>#hmac#<mark>         tombstone | owns#<mark of a device or an alias of its that is opted out, or of who is because of it>
 //	<project>#out                 <13-digit ms>#<mark>
 //	<project>#count               rows | subjects | dropped
 const (
@@ -32,7 +32,7 @@ const (
 	profileSK   = "profile"
 	subjectSK   = "subject"
 	tombstoneSK = "tombstone"
-	ownsPrefix  = "owns#"
+	kinPrefix   = "owns#"
 
 	// maxProject is the most bytes of the name of a project.
 	maxProject = 20
@@ -77,9 +77,10 @@ func markOf(key table.Key) string {
 	return mark
 }
 
-// ownsKey is that of the item which tells that owner is the Owner of mark.
-func ownsKey(project, owner, mark string) table.Key {
-	return table.Key{PK: tombstoneKey(project, owner).PK, SK: ownsPrefix + mark}
+// kinKey is that of the item which tells that other is the Owner of mark, or that mark
+// is opted out Because of it.
+func kinKey(project, other, mark string) table.Key {
+	return table.Key{PK: tombstoneKey(project, other).PK, SK: kinPrefix + mark}
 }
 
 func outPK(project string) string { return project + "#out" }

@@ -14,27 +14,28 @@ import (
 	"lethe/shared/table"
 )
 
-// A word is a dsr.Word as a tombstone holds it, and, without the owner, the item that
-// lists it.
+// A word is a dsr.Word as a tombstone holds it, and, without whom it is of, the item
+// that lists it.
 type word struct {
-	Time   int64  `json:"time"` // ms
-	Out    bool   `json:"out"`
-	Origin string `json:"origin"`
-	By     string `json:"by,omitempty"`
-	Owner  string `json:"owner,omitempty"`
+	Time    int64  `json:"time"` // ms
+	Out     bool   `json:"out"`
+	Origin  string `json:"origin"`
+	By      string `json:"by,omitempty"`
+	Owner   string `json:"owner,omitempty"`
+	Because string `json:"because,omitempty"`
 }
 
 func wordOf(w dsr.Word) word {
-	return word{w.Time.UnixMilli(), w.Out, w.Origin, w.By, w.Owner}
+	return word{w.Time.UnixMilli(), w.Out, w.Origin, w.By, w.Owner, w.Because}
 }
 
 func (w word) of(mark string) dsr.Word {
-	return dsr.Word{Name: mark, Time: time.UnixMilli(w.Time).UTC(), Out: w.Out, Origin: w.Origin, By: w.By, Owner: w.Owner}
+	return dsr.Word{Name: mark, Time: time.UnixMilli(w.Time).UTC(), Out: w.Out, Origin: w.Origin, By: w.By, Owner: w.Owner, Because: w.Because}
 }
 
-// wordOps is the most operations that one word takes: the tombstone, and two items
-// that go and two that come.
-const wordOps = 5
+// wordOps is the most operations that one word takes: the tombstone, three items that
+// go and three that come, and a look at whom it is because of.
+const wordOps = 8
 
 // Words implements dsr.Blocker.
 func (s *Store) Words(ctx context.Context, project string, ids []kind.Subject) ([][]dsr.Word, error) {
@@ -56,16 +57,14 @@ func (s *Store) Words(ctx context.Context, project string, ids []kind.Subject) (
 }
 
 // Owners implements dsr.Blocker.
-func (s *Store) Owners(ctx context.Context, project string, ids []kind.Subject) ([]string, error) {
+func (s *Store) Owners(ctx context.Context, project string, ids []kind.Subject) ([]kind.Subject, error) {
 	g := s.graph(project, dsr.Simplified, time.Time{})
 	if err := g.load(ctx, ids); err != nil {
 		return nil, kind.Wrap("look for owners", err)
 	}
-	owners := make([]string, len(ids))
+	owners := make([]kind.Subject, len(ids))
 	for i, id := range ids {
-		if owner := g.nodes[id].belongs(); owner != "" {
-			owners[i] = s.keys.Mark(project, owner)
-		}
+		owners[i] = g.nodes[id].belongs()
 	}
 	return owners, nil
 }
@@ -74,6 +73,16 @@ func (s *Store) Owners(ctx context.Context, project string, ids []kind.Subject) 
 // that takes back what does not stand is kept too, since what it takes back can still
 // be on its way.
 func (s *Store) Say(ctx context.Context, project string, words []dsr.Word) error {
+	return s.say(ctx, project, words, false)
+}
+
+// Follow implements dsr.Blocker: a word is written in one transaction with a look at
+// whether the other still is opted out.
+func (s *Store) Follow(ctx context.Context, project string, words []dsr.Word) error {
+	return s.say(ctx, project, words, true)
+}
+
+func (s *Store) say(ctx context.Context, project string, words []dsr.Word, follow bool) error {
 	var keys []table.Key
 	said := map[table.Key]dsr.Word{}
 	for _, w := range words {
@@ -87,8 +96,30 @@ func (s *Store) Say(ctx context.Context, project string, words []dsr.Word) error
 	group.SetLimit(8)
 	for part := range slices.Chunk(keys, table.MaxOps/wordOps) {
 		group.Go(func() error {
-			return s.amend(ctx, part, func(key table.Key, t *tombstone) (bool, []table.Op) {
-				return t.say(project, said[key])
+			causes := map[table.Key]bool{}
+			all := slices.Clone(part)
+			for _, key := range part {
+				cause := tombstoneKey(project, said[key].Because)
+				if !follow || causes[cause] {
+					continue
+				}
+				if causes[cause] = true; !slices.Contains(part, cause) {
+					all = append(all, cause)
+				}
+			}
+			return s.amend(ctx, all, func(key table.Key, t *tombstone) (effect, []table.Op, error) {
+				if causes[key] && (t.Word == nil || !t.Word.Out) {
+					return nothing, nil, kind.E(kind.Unavailable, "somebody was opted in at the same moment")
+				}
+				if w, mine := said[key]; mine && slices.Contains(part, key) {
+					if changed, more := t.say(project, w); changed {
+						return changes, more, nil
+					}
+				}
+				if causes[key] {
+					return holds, nil, nil
+				}
+				return nothing, nil, nil
 			})
 		})
 	}
@@ -126,11 +157,13 @@ func (t *tombstone) listing(project string, w dsr.Word) map[table.Key][]byte {
 		return nil
 	}
 	row := wordOf(w)
-	row.Owner = ""
+	row.Owner, row.Because = "", ""
 	data, _ := json.Marshal(row) // texts and numbers always do
 	items := map[table.Key][]byte{outKey(project, w): data}
-	if w.Owner != "" {
-		items[ownsKey(project, w.Owner, w.Name)] = nil
+	for _, other := range []string{w.Owner, w.Because} {
+		if other != "" {
+			items[kinKey(project, other, w.Name)] = nil
+		}
 	}
 	return items
 }
@@ -167,7 +200,7 @@ func (s *Store) Kin(ctx context.Context, project string, marks []string) ([]dsr.
 	return kin, nil
 }
 
-// relatives is the word under a mark, and the marks of its owner and of what it owns.
+// relatives is the word under a mark, and the marks of those who are opted out with it.
 type relatives struct {
 	word  dsr.Word
 	marks []string
@@ -182,8 +215,8 @@ func (s *Store) relatives(ctx context.Context, project, mark string) (relatives,
 			return r, err
 		}
 		for _, item := range page.Items {
-			if owned, ok := strings.CutPrefix(item.SK, ownsPrefix); ok {
-				r.marks = append(r.marks, owned)
+			if other, ok := strings.CutPrefix(item.SK, kinPrefix); ok {
+				r.marks = append(r.marks, other)
 				continue
 			}
 			t, err := readTombstone(item)
@@ -198,8 +231,10 @@ func (s *Store) relatives(ctx context.Context, project, mark string) (relatives,
 			break
 		}
 	}
-	if r.word.Out && r.word.Owner != "" {
-		r.marks = append(r.marks, r.word.Owner)
+	for _, other := range []string{r.word.Owner, r.word.Because} {
+		if r.word.Out && other != "" {
+			r.marks = append(r.marks, other)
+		}
 	}
 	return r, nil
 }

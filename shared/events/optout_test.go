@@ -27,7 +27,11 @@ func (s *shop) say(out bool, ids ...kind.Subject) {
 	}
 	var words []dsr.Word
 	for i, id := range ids {
-		words = append(words, dsr.Word{Name: keys.Mark(project, id), Time: s.clock(), Out: out, Origin: dsr.OriginAPI, By: "pat@example.com", Owner: owners[i]})
+		w := dsr.Word{Name: keys.Mark(project, id), Time: s.clock(), Out: out, Origin: dsr.OriginAPI, By: "pat@example.com"}
+		if owners[i] != "" {
+			w.Owner = keys.Mark(project, owners[i])
+		}
+		words = append(words, w)
 	}
 	if err := s.Say(s.t.Context(), project, words); err != nil {
 		s.t.Fatal(err)
@@ -39,11 +43,11 @@ func (s *shop) tied(r events.Receipt) string {
 	s.t.Helper()
 	var ids []string
 	for _, t := range r.Ties {
-		w := dsr.Word{Name: keys.Mark(project, t.ID), Time: s.clock(), Out: true, Origin: dsr.OriginLink, By: "lethe"}
+		w := dsr.Word{Name: keys.Mark(project, t.ID), Time: s.clock(), Out: true, Origin: dsr.OriginLink, By: "lethe", Because: keys.Mark(project, t.Cause)}
 		if t.Owner != "" {
 			w.Owner = keys.Mark(project, t.Owner)
 		}
-		if err := s.Say(s.t.Context(), project, []dsr.Word{w}); err != nil {
+		if err := s.Follow(s.t.Context(), project, []dsr.Word{w}); err != nil {
 			s.t.Fatal(err)
 		}
 		ids = append(ids, string(t.ID))
@@ -337,6 +341,57 @@ func TestOptingOutSurvivesFaults(t *testing.T) {
 		listed := 0
 		if err := s.EachOptOut(t.Context(), project, func(w []dsr.Word) error { listed += len(w); return nil }); err != nil || listed != 2 {
 			t.Errorf("%d are listed, %v; want 2", listed, err)
+		}
+	})
+}
+
+// Whoever is linked with somebody who is being opted out is found by one of both: by
+// whoever opts out, or by the call that stores the link.
+func TestALinkStoredWhileSomebodyIsOptedOut(t *testing.T) {
+	s := newShop(t)
+	s.event(alias("anon-1", "nick"))
+	e, err := events.ParseEvent([]byte(identify("olga", "anon-1")), events.Rules{Now: s.clock()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &meddler{Table: s.table, write: func() { s.say(true, "olga") }}
+	r, err := m.store(s).Track(t.Context(), project, []events.Event{e})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := s.tied(r); got != "anon-1 nick olga" {
+		t.Errorf("opted out %q, want the whole person", got)
+	}
+	for _, tie := range r.Ties {
+		if tie.Cause != "olga" {
+			t.Errorf("a tie tells of %q as its cause", string(tie.Cause))
+		}
+	}
+}
+
+// A word that depends on another's opt-out does not stand once that is taken back, also
+// at that very moment, and is taken back with it.
+func TestFollowingTheOptedOut(t *testing.T) {
+	eachHome(t, func(t *testing.T, s *shop) {
+		s.say(true, "olga")
+		word := func(id kind.Subject) []dsr.Word {
+			return []dsr.Word{{Name: keys.Mark(project, id), Time: s.clock(), Out: true, Origin: dsr.OriginLink, Because: keys.Mark(project, "olga")}}
+		}
+		if err := s.Follow(t.Context(), project, word("vera")); err != nil || !s.isOut("vera") {
+			t.Errorf("vera is not opted out (%v)", err)
+		}
+		for _, id := range ids("olga", "vera") {
+			if kin, err := s.Kin(t.Context(), project, []string{keys.Mark(project, id)}); err != nil || len(kin) != 2 {
+				t.Errorf("kin of %s: got %+v, %v, want both", string(id), kin, err)
+			}
+		}
+		m := &meddler{Table: s.table, write: func() { s.say(false, "olga") }}
+		if err := m.store(s).Follow(t.Context(), project, word("wim")); kind.Of(err) != kind.Unavailable || s.isOut("wim") {
+			t.Errorf("wim follows somebody who is not opted out any more (%v)", err)
+		}
+		s.say(false, "vera")
+		if kin, err := s.Kin(t.Context(), project, []string{keys.Mark(project, "olga")}); err != nil || len(kin) != 1 {
+			t.Errorf("kin of olga in the end: got %+v, %v, want her alone", kin, err)
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package events
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -21,25 +22,23 @@ const stranger kind.Subject = " "
 
 // out reports whether id is opted out, before this batch or by it.
 func (w *writing) out(id kind.Subject) (bool, error) {
-	if w.tied[id] {
+	if _, tied := w.tied[id]; tied {
 		return true, nil
 	}
 	said, err := w.look.word(id)
 	return said.Out, err
 }
 
-// tie finds out whom the edges of a batch join to somebody who is opted out.
-func (w *writing) tie(ctx context.Context, rows []row) error {
+// tie finds out whom edges, on their way or stored, join to somebody who is opted out.
+func (w *writing) tie(ctx context.Context, edges []edge) error {
 	var open []edge
-	for _, r := range rows {
-		for _, g := range r.edges {
-			news, err := w.mayTie(g)
-			if err != nil {
-				return err
-			}
-			if news {
-				open = append(open, g)
-			}
+	for _, g := range edges {
+		news, err := w.mayTie(g)
+		if err != nil {
+			return err
+		}
+		if news {
+			open = append(open, g)
 		}
 	}
 	if len(open) == 0 {
@@ -49,17 +48,38 @@ func (w *writing) tie(ctx context.Context, rows []row) error {
 	if err != nil {
 		return err
 	}
-	g, err := w.graph(rules.Identity, rows)
+	g, err := w.graph(rules.Identity, edges)
 	if err != nil {
 		return err
 	}
-	w.tied = map[kind.Subject]bool{}
+	if w.tied == nil {
+		w.tied = map[kind.Subject]kind.Subject{}
+	}
 	for _, e := range open {
 		if err := w.tieOne(ctx, g, e); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// tieStored looks at the edges that were just stored once more: whoever was opted out
+// meanwhile looked for others either before they were there, or will find them.
+func (w *writing) tieStored(ctx context.Context) error {
+	if len(w.edges) == 0 {
+		return nil
+	}
+	w.look = w.store.look(w.project, 2*len(w.edges))
+	var edges []edge
+	for _, link := range w.edges {
+		edges = append(edges, link.edge)
+		w.look.subject(link.from)
+		w.look.subject(link.to)
+	}
+	if err := w.look.read(ctx); err != nil {
+		return err
+	}
+	return w.tie(ctx, edges)
 }
 
 // mayTie reports whether it is worth a look at what is stored whether g joins
@@ -86,19 +106,17 @@ func (w *writing) mayTie(g edge) (bool, error) {
 	return slices.Contains(w.store.keys.Marks(w.project, owner), belongs.Owner) && (!from.Out || !to.Out), nil
 }
 
-// graph is what is stored and the edges of the batch.
-func (w *writing) graph(rule dsr.Identity, rows []row) (*graph, error) {
+// graph is what is stored and edges.
+func (w *writing) graph(rule dsr.Identity, edges []edge) (*graph, error) {
 	g := w.store.graph(w.project, rule, time.Time{})
 	g.more, g.owners = map[kind.Subject][]half{}, map[kind.Subject]kind.Subject{}
 	ends := map[kind.Subject]bool{}
-	for _, r := range rows {
-		for _, e := range r.edges {
-			h := half{kind: e.kind, outgoing: true, other: e.to, received: w.received.UnixMilli(), time: e.time.UnixMilli(), user: e.from, end: e.to}
-			g.more[e.from] = append(g.more[e.from], h)
-			h.outgoing, h.other = false, e.from
-			g.more[e.to] = append(g.more[e.to], h)
-			ends[e.from], ends[e.to] = true, true
-		}
+	for _, e := range edges {
+		h := half{kind: e.kind, outgoing: true, other: e.to, received: w.received.UnixMilli(), time: e.time.UnixMilli(), user: e.from, end: e.to}
+		g.more[e.from] = append(g.more[e.from], h)
+		h.outgoing, h.other = false, e.from
+		g.more[e.to] = append(g.more[e.to], h)
+		ends[e.from], ends[e.to] = true, true
 	}
 	byMark := map[string]kind.Subject{}
 	for id := range ends {
@@ -130,16 +148,31 @@ func (w *writing) tieOne(ctx context.Context, g *graph, e edge) error {
 	if err != nil || p.TooMany || !slices.Contains(p.IDs, e.to) {
 		return err
 	}
+	cause, err := w.cause(e)
+	if err != nil {
+		return err
+	}
 	for _, id := range p.IDs {
-		if w.tied[id] {
+		if _, tied := w.tied[id]; tied {
 			continue
 		}
-		w.tied[id] = true
+		w.tied[id] = cause
 		owner := g.nodes[id].belongs()
 		if owner == stranger {
 			owner = ""
 		}
-		w.ties = append(w.ties, dsr.Tie{ID: id, Owner: owner})
+		w.ties = append(w.ties, dsr.Tie{ID: id, Owner: owner, Cause: cause})
 	}
 	return nil
+}
+
+// cause is the one who was opted out before the batch, because of whom the ends of e
+// are.
+func (w *writing) cause(e edge) (kind.Subject, error) {
+	for _, id := range []kind.Subject{e.from, e.to} {
+		if said, err := w.look.word(id); said.Out || err != nil {
+			return id, err
+		}
+	}
+	return cmp.Or(w.tied[e.from], w.tied[e.to]), nil
 }

@@ -85,11 +85,13 @@ func (s *Store) Suppress(ctx context.Context, project string, marks []dsr.Mark) 
 		add[key] = append(add[key], burial{m.Task, m.Cutoff.UnixMilli(), m.Disclosure})
 	}
 	for part := range slices.Chunk(keys, table.MaxOps) {
-		err := s.amend(ctx, part, func(key table.Key, t *tombstone) (changed bool, more []table.Op) {
+		err := s.amend(ctx, part, func(key table.Key, t *tombstone) (what effect, more []table.Op, err error) {
 			for _, b := range add[key] {
-				changed = t.add(b) || changed
+				if t.add(b) {
+					what = changes
+				}
 			}
-			return changed, nil
+			return what, nil, nil
 		})
 		if err != nil {
 			return kind.Wrap("suppress late data", err)
@@ -98,9 +100,18 @@ func (s *Store) Suppress(ctx context.Context, project string, marks []dsr.Mark) 
 	return nil
 }
 
-// An amendment is what amend does to one tombstone: it reports whether that changed, and
-// what else to write with it.
-type amendment func(key table.Key, t *tombstone) (changed bool, more []table.Op)
+// An amendment is what amend does to one tombstone, and what else to write with it. An
+// error gives all of them up.
+type amendment func(key table.Key, t *tombstone) (effect, []table.Op, error)
+
+type effect uint8
+
+const (
+	nothing effect = iota
+	// holds means that the others may only be changed while this one is as it was read.
+	holds
+	changes
+)
 
 // amend changes one transaction's worth of tombstones. Of two calls at the same ones
 // one comes first and the other reads again.
@@ -122,7 +133,7 @@ func (s *Store) amendments(ctx context.Context, keys []table.Key, change amendme
 	if err != nil {
 		return nil, err
 	}
-	var ops []table.Op
+	var ops, checks []table.Op
 	for _, key := range keys {
 		var t tombstone
 		item, ok := items[key]
@@ -131,8 +142,14 @@ func (s *Store) amendments(ctx context.Context, keys []table.Key, change amendme
 				return nil, err
 			}
 		}
-		changed, more := change(key, &t)
-		if !changed {
+		what, more, err := change(key, &t)
+		if err != nil {
+			return nil, err
+		}
+		if what == holds {
+			checks = append(checks, table.Check(key, table.IfAt(item.Version)))
+		}
+		if what != changes {
 			continue
 		}
 		data, err := json.Marshal(t)
@@ -142,7 +159,10 @@ func (s *Store) amendments(ctx context.Context, keys []table.Key, change amendme
 		ops = append(ops, table.Put(table.Item{Key: key, Data: data}, table.IfAt(item.Version)))
 		ops = append(ops, more...)
 	}
-	return ops, nil
+	if len(ops) == 0 {
+		return nil, nil
+	}
+	return append(ops, checks...), nil
 }
 
 // A look gathers the keys that a call reads before it writes, and tells what it

@@ -67,7 +67,11 @@ func (s *Store) track(ctx context.Context, project string, received time.Time, b
 		return Receipt{}, err
 	}
 	w := writing{store: s, project: project, received: received, look: l, at: map[table.Key]int{}, subjects: map[string]bool{}}
-	if err := w.tie(ctx, rows); err != nil {
+	var edges []edge
+	for _, r := range rows {
+		edges = append(edges, r.edges...)
+	}
+	if err := w.tie(ctx, edges); err != nil {
 		return Receipt{}, err
 	}
 	for i := range rows {

@@ -28,8 +28,9 @@ type writing struct {
 	subjects map[string]bool // partitions that are new
 	rows     int64
 	dropped  int
-	tied     map[kind.Subject]bool // who is opted out by an edge of the batch
-	ties     []dsr.Tie
+	// tied is who is opted out by an edge of the batch, and because of whom.
+	tied map[kind.Subject]kind.Subject
+	ties []dsr.Tie
 }
 
 // large is an event in several items.
@@ -155,6 +156,9 @@ func (w *writing) addSubject(pk string) {
 // an identifier that nothing links to the person.
 func (w *writing) write(ctx context.Context) error {
 	if err := w.writeEdges(ctx); err != nil {
+		return err
+	}
+	if err := w.tieStored(ctx); err != nil {
 		return err
 	}
 	for key, l := range w.large {
