@@ -109,11 +109,19 @@ func endOf(field string, v []byte) (kind.Subject, *Fault) {
 	return id, nil
 }
 
+// back ends the sort of an edge whose from comes behind its to in the order of bytes,
+// so that two edges of one kind between the same two do not take each other's place.
+const back = ".back"
+
 // keys are those of the edge's two items.
 func (g edge) keys(project string) [2]table.Key {
+	sort := string(g.kind)
+	if g.from > g.to {
+		sort += back
+	}
 	return [2]table.Key{
-		{PK: subjectPK(project, g.from), SK: edgeSK(g.kind, g.to)},
-		{PK: subjectPK(project, g.to), SK: edgeSK(g.kind, g.from)},
+		{PK: subjectPK(project, g.from), SK: edgeSK(sort, g.to)},
+		{PK: subjectPK(project, g.to), SK: edgeSK(sort, g.from)},
 	}
 }
 
@@ -129,6 +137,7 @@ func (g edge) values() [2][]byte {
 
 // An end is an edge as its item in the partition of one end tells of it.
 type end struct {
+	sort     string
 	kind     edgeKind
 	outgoing bool // the partition is that of the edge's from
 	other    kind.Subject
@@ -137,17 +146,41 @@ type end struct {
 
 // readEnd reads an edge's item.
 func readEnd(sk string, value []byte) (e end, err error) {
-	k, _, ok := strings.Cut(strings.TrimPrefix(sk, edgePrefix), "#")
+	sort, _, ok := strings.Cut(strings.TrimPrefix(sk, edgePrefix), "#")
 	ms, n := binary.Uvarint(value)
 	if n <= 0 || n >= len(value) || !ok {
 		return e, kind.E(kind.Corrupt, "read an edge")
 	}
 	id, _, err := cutText(value[n+1:])
-	return end{kind: edgeKind(k), outgoing: value[n] == 1, other: kind.Subject(id), time: time.UnixMilli(int64(ms)).UTC()}, err
+	return end{sort: sort, kind: edgeKind(strings.TrimSuffix(sort, back)), outgoing: value[n] == 1, other: kind.Subject(id), time: time.UnixMilli(int64(ms)).UTC()}, err
 }
 
 // mirror is the key of the edge's other item, where this one is in the partition of
 // id.
 func (e end) mirror(project string, id kind.Subject) table.Key {
-	return table.Key{PK: subjectPK(project, e.other), SK: edgeSK(e.kind, id)}
+	return table.Key{PK: subjectPK(project, e.other), SK: edgeSK(e.sort, id)}
+}
+
+// The item at userSK says that an identifier is a user's, once an edge that said so was
+// erased with its other end. It has the time of receipt of that edge, and for its value
+// its time, and goes when the edge would.
+func (e end) userItem(project string, received int64) table.Item {
+	h := head{received: received}
+	return table.Item{
+		Key:  table.Key{PK: subjectPK(project, e.other), SK: userSK},
+		Data: binary.AppendUvarint(h.append(nil), uint64(e.time.UnixMilli())),
+	}
+}
+
+func readUserTime(body []byte) (time.Time, error) {
+	ms, n := binary.Uvarint(body)
+	if n <= 0 {
+		return time.Time{}, kind.E(kind.Corrupt, "read that an identifier is a user's")
+	}
+	return time.UnixMilli(int64(ms)).UTC(), nil
+}
+
+// tellsUsers reports which ends of an edge of this kind are user ids.
+func (k edgeKind) tellsUsers() (from, to bool) {
+	return k != byAlias, k == byMerge
 }

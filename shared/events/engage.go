@@ -311,18 +311,23 @@ func (c *changing) write(ctx context.Context, swaps []swap) (again []string, err
 	return again, err
 }
 
-// pack groups swaps so that each group fits one transaction.
+// pack groups swaps so that each group fits one transaction and names no key twice.
 func pack(swaps []swap) [][]swap {
 	var parts [][]swap
 	var ops, bytes int
+	var named map[table.Key]bool
 	for _, sw := range swaps {
-		size := 0
+		size, twice := 0, false
 		for _, op := range sw.ops {
 			size += table.Size(op.Item)
+			twice = twice || named[op.Item.Key]
 		}
-		if len(parts) == 0 || ops+len(sw.ops) > table.MaxOps || bytes+size > table.MaxWrite {
+		if len(parts) == 0 || twice || ops+len(sw.ops) > table.MaxOps || bytes+size > table.MaxWrite {
 			parts = append(parts, nil)
-			ops, bytes = 0, 0
+			ops, bytes, named = 0, 0, map[table.Key]bool{}
+		}
+		for _, op := range sw.ops {
+			named[op.Item.Key] = true
 		}
 		parts[len(parts)-1] = append(parts[len(parts)-1], sw)
 		ops += len(sw.ops)

@@ -18,7 +18,9 @@ import (
 // partitions goes in few writes, since most people have little.
 //
 // Edges go when nothing else of the scope is left: while a device has data of the
-// person it belongs to, nobody else may come to own it.
+// person it belongs to, nobody else may come to own it. Where one said of an identifier
+// that stays that it is a user's, that is kept, or its person could turn out to be
+// another's.
 func (s *Store) Erase(ctx context.Context, scope dsr.Scope, cursor string) (dsr.Progress, error) {
 	cursor, edges := strings.CutPrefix(cursor, edgesCursor)
 	at, err := readPlace(cursor, scope)
@@ -27,7 +29,12 @@ func (s *Store) Erase(ctx context.Context, scope dsr.Scope, cursor string) (dsr.
 	}
 	progress := dsr.Progress{Cursor: cursor, Done: true}
 	rows := 0
-	r := removal{store: s, scope: scope, edges: edges, seen: map[table.Key]bool{}, left: map[string]bool{}}
+	r := removal{store: s, scope: scope, edges: edges, ids: map[kind.Subject]bool{}, seen: map[table.Key]bool{}, left: map[string]bool{}}
+	for _, c := range scope.Clusters {
+		for _, id := range c.IDs {
+			r.ids[id] = true
+		}
+	}
 	err = s.walk(ctx, scope, at, func(p page) (bool, error) {
 		if err := r.add(ctx, p); err != nil {
 			return false, err
@@ -61,8 +68,9 @@ type removal struct {
 	// swaps are profiles and edges, each of which goes whole or not at all, and
 	// records that are changed. Loose are pieces that may belong to none of them.
 	swaps, loose []swap
-	seen         map[table.Key]bool // items of edges in swaps
-	left         map[string]bool    // partitions that may be empty afterwards
+	ids          map[kind.Subject]bool // of the scope
+	seen         map[table.Key]bool    // items of edges in swaps
+	left         map[string]bool       // partitions that may be empty afterwards
 	rows         int64
 }
 
@@ -74,7 +82,7 @@ func (r *removal) add(ctx context.Context, p page) error {
 		if err != nil {
 			return err
 		}
-		if !in || r.edges != (w == anEdge) {
+		if !in || r.edges != (w == anEdge || w == aUser) {
 			continue
 		}
 		switch {
@@ -104,6 +112,8 @@ func (r *removal) add(ctx context.Context, p page) error {
 			if !h.isPiece() {
 				profile.rows++
 			}
+		case aUser:
+			r.swaps = append(r.swaps, swap{pk: p.pk, ops: []table.Op{table.Delete(item.Key, table.IfAt(item.Version))}})
 		case anEdge:
 			if err := r.addEdge(p, item, h); err != nil {
 				return err
@@ -132,7 +142,13 @@ func (r *removal) addEdge(p page, item table.Item, h head) error {
 		return nil
 	}
 	r.seen[item.Key], r.seen[other] = true, true
-	r.swaps = append(r.swaps, swap{pk: p.pk, ops: []table.Op{table.Delete(item.Key, table.IfAt(item.Version)), table.Delete(other, table.Cond{})}})
+	ops := []table.Op{table.Delete(item.Key, table.IfAt(item.Version)), table.Delete(other, table.Cond{})}
+	from, to := e.kind.tellsUsers()
+	if user := e.outgoing && to || !e.outgoing && from; user && !r.ids[e.other] {
+		// If the other is being erased at this moment, the edge is gone or this is found.
+		ops = append(ops, table.Put(e.userItem(r.scope.Project, h.received), table.Cond{}))
+	}
+	r.swaps = append(r.swaps, swap{pk: p.pk, ops: ops})
 	return nil
 }
 

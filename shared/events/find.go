@@ -8,7 +8,8 @@ import (
 	"lethe/shared/kind"
 )
 
-// Find implements dsr.Source. An edge between two identifiers of a person counts once.
+// Find implements dsr.Source. An edge between two identifiers of a person counts once,
+// and what is left of one that was erased with its other end counts as an edge.
 func (s *Store) Find(ctx context.Context, scope dsr.Scope, cursor string) (dsr.Progress, error) {
 	at, err := readPlace(cursor, scope)
 	if err != nil {
@@ -40,6 +41,8 @@ func (s *Store) Find(ctx context.Context, scope dsr.Scope, cursor string) (dsr.P
 				found.Events++
 			case aProfile:
 				found.Profiles++
+			case aUser:
+				found.Edges++
 			case anEdge:
 				e, err := readEnd(item.SK, h.body)
 				if err != nil {

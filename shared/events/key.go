@@ -19,7 +19,7 @@ import (
 // out, or of the counters of a project; a project is named by decimal digits, so no partition
 // can be taken for another's.
 //
-//	<project>#id#<distinct_id>    event#<ms>#<hash>[#<piece>] | profile[#<piece>] | edge#<kind>#<hash> | subject
+//	<project>#id#<distinct_id>    event#<ms>#<hash>[#<piece>] | profile[#<piece>] | edge#<kind>[.back]#<hash> | edge#user | subject
 //	<project>#none#<yyyy-mm-dd>   event#…
 //	<project>#group#<key>#<id>    profile…
 //	<project>#hmac#<mark>         tombstone | owns#<mark of a device or an alias of its that is opted out, or of who is because of it>
@@ -29,6 +29,7 @@ const (
 	eventPrefix = "event#"
 	eventEnd    = "event$" // the least sort key that sorts behind all events
 	edgePrefix  = "edge#"
+	userSK      = "edge#user" // beside edges, so that whoever reads them reads it too
 	profileSK   = "profile"
 	subjectSK   = "subject"
 	tombstoneSK = "tombstone"
@@ -124,9 +125,11 @@ func eventTime(sk string) (time.Time, bool) {
 	return time.UnixMilli(ms).UTC(), err == nil
 }
 
-func edgeSK(k edgeKind, other kind.Subject) string {
+// edgeSK is the sort key of an edge's item in the partition of one end. The sort is that
+// of both its items: its kind, and which way it goes.
+func edgeSK(sort string, other kind.Subject) string {
 	sum := sha256.Sum256([]byte(other))
-	return edgePrefix + string(k) + "#" + hex.EncodeToString(sum[:])
+	return edgePrefix + sort + "#" + hex.EncodeToString(sum[:])
 }
 
 // pieceSK is the key of the n-th item, from 1, that a value was cut into; it

@@ -26,7 +26,7 @@ import (
 //   - In original identity, $merge makes one person of two.
 //   - In simplified identity it does not: two user ids are never one person. A user
 //     id is one that came as $user_id with a device, as $identified_id or in
-//     $merge. An edge that would join two through identifiers that are no users' is
+//     $merge, also if that edge was erased with its other end. An edge that would join two through identifiers that are no users' is
 //     not followed.
 //
 // An edge that is not followed tells nothing of whose data is whose, and is in
@@ -138,6 +138,10 @@ func (g *graph) read(ctx context.Context, id kind.Subject) (*node, error) {
 			return nil, err
 		}
 		for _, item := range page.Items {
+			if item.SK == userSK {
+				n.user = g.rule == dsr.Simplified
+				continue
+			}
 			h, err := readHalf(id, item)
 			if err != nil {
 				return nil, err
@@ -160,7 +164,8 @@ func (g *graph) read(ctx context.Context, id kind.Subject) (*node, error) {
 		case h.kind == byAlias && h.outgoing && n.target == "":
 			n.target = h.other
 		}
-		n.user = n.user || g.rule == dsr.Simplified && (h.kind == byMerge || claims && h.outgoing)
+		from, to := h.kind.tellsUsers()
+		n.user = n.user || g.rule == dsr.Simplified && (h.outgoing && from || !h.outgoing && to)
 	}
 	// What is first, and who is a user, goes by all edges; a later one is not followed.
 	n.edges = slices.DeleteFunc(n.edges, func(h half) bool {

@@ -115,6 +115,7 @@ const (
 	anEvent
 	aProfile
 	anEdge
+	aUser // says that the identifier is a user's
 )
 
 // examine tells what an item is, and whether it is in scope.
@@ -133,6 +134,11 @@ func (s *Store) examine(scope dsr.Scope, item table.Item) (w what, h head, in bo
 		at = t
 	case strings.HasPrefix(item.SK, profileSK):
 		w = aProfile
+	case item.SK == userSK:
+		w = aUser
+		if at, err = readUserTime(h.body); err != nil {
+			return w, h, false, err
+		}
 	case strings.HasPrefix(item.SK, edgePrefix):
 		w = anEdge
 		e, err := readEnd(item.SK, h.body)
