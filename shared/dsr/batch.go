@@ -32,6 +32,9 @@ type cluster struct {
 	// Apart are links that were not followed, and ApartCount is how many there are.
 	Apart      []apart `json:"apart,omitempty"`
 	ApartCount int     `json:"apart_count,omitempty"`
+	// Alone means that there are more links than one person can have, of which none was
+	// followed.
+	Alone bool `json:"alone,omitempty"`
 }
 
 // apart is a Link as it is kept.

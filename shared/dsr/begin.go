@@ -35,8 +35,8 @@ func (s *Service) Begin(ctx context.Context, step Step) (Step, error) {
 	if err != nil {
 		return step, err
 	}
-	if len(who.refused) > 0 {
-		return step.after(Closed), s.refuse(ctx, r, version, who.refused)
+	if who.refused != "" {
+		return step.after(Closed), s.fail(ctx, r, version, who.refused)
 	}
 	if !r.Begun() && r.Set != who.set {
 		// Kept before it is marked: by what is kept the rows at the marks are found again
@@ -65,8 +65,9 @@ func (s *Service) Begin(ctx context.Context, step Step) (Step, error) {
 		if now.set != who.set {
 			return s.later(step, time.Second), nil // whoever is new has to be claimed first
 		}
-		if r.Set != now.set && r.Plan < mostPlans {
-			// The preview, and what the guard made of it, were of others.
+		if r.Set != now.set && (r.Plan < mostPlans || now.alone) {
+			// The preview, and what the guard made of it, were of others. Who is served alone
+			// has always to be confirmed.
 			r.Set, r.Batches, r.Plan = "", 0, r.Plan+1
 			return step.after(Replan), s.swap(ctx, r, version)
 		}

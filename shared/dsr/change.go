@@ -182,7 +182,7 @@ func (s *Service) resume(ctx context.Context, r Request, version table.Version, 
 	}
 	r.Attempt++
 	r.Reason, r.Hold, r.Held = "", "", zeroTime
-	r.Finished, r.Refused, r.Broken = zeroTime, nil, false
+	r.Finished, r.Broken = zeroTime, false
 	r, err := s.move(ctx, r, version, to, by, action, more...)
 	if kind.Of(err) == kind.Conflict {
 		return r, kind.Say(kind.Conflict, "This request was changed by someone else at the same moment. Look at it again.")

@@ -49,20 +49,27 @@ func (s *Service) guard(ctx context.Context, r *Request) (string, error) {
 	}
 	g := rules.Guard
 	const who = " Another owner or admin has to confirm it; until then nothing is erased, and it can be cancelled."
-	if rows > g.Rows && rows*100 > total*int64(g.Share) {
-		return fmt.Sprintf("This deletion would take %d rows, %.1f %% of the project's.", rows, r.Share) + who, nil
-	}
-	most := 0
+	most, alone := 0, 0
 	err = s.allWork(ctx, *r, func(w *work) error {
 		for _, c := range w.Clusters {
 			most = max(most, len(c.IDs))
+			if c.Alone {
+				alone++
+			}
 		}
 		return nil
 	})
-	if err == nil && most > g.IDs {
+	switch {
+	case err != nil:
+		return "", err
+	case alone > 0:
+		return fmt.Sprintf("Of %d of the identifiers this deletion would take what is stored under that one alone: each is linked with more than %d others, which no one person has. If others belong to the same person, cancel it and make one that names them too.", alone, MaxPerson) + who, nil
+	case rows > g.Rows && rows*100 > total*int64(g.Share):
+		return fmt.Sprintf("This deletion would take %d rows, %.1f %% of the project's.", rows, r.Share) + who, nil
+	case most > g.IDs:
 		return fmt.Sprintf("One of the identifiers stands for %d in this deletion.", most) + who, nil
 	}
-	return "", err
+	return "", nil
 }
 
 // mayConfirm returns nil if by may let a deletion pass the guard.

@@ -30,8 +30,9 @@ type Person struct {
 	// them, and how many there are.
 	Apart      []Link
 	ApartCount int
-	// TooMany means that there are more than MaxPerson identifiers, and IDs is not
-	// all of them.
+	// TooMany means that there are more than MaxPerson identifiers. Anybody can link so
+	// many with one, so each of them is served alone: IDs is the one that was asked for,
+	// and all its links are apart.
 	TooMany bool
 }
 

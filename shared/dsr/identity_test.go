@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -278,39 +279,143 @@ func TestClaimsReachEveryName(t *testing.T) {
 	}
 }
 
-func TestTooManyIdentifiersAreRefused(t *testing.T) {
-	w := newWorld(t)
-	w.people()
-	many := one("bob", "ben")
+// crowd is an identifier, another of the same person, and more than a person can have.
+func crowd(ids ...kind.Subject) []kind.Subject {
 	for i := range dsr.MaxPerson {
-		many = append(many, kind.Subject(fmt.Sprint("bob", i)))
+		ids = append(ids, kind.Subject(fmt.Sprint(ids[0], "-", i)))
 	}
-	w.source.groups = [][]kind.Subject{many}
-	var r dsr.Request
-	for _, typ := range []dsr.Type{dsr.Export, dsr.Deletion} {
-		r = w.submit(typ, "ann", "bob", "cem", "ben")
-		w.settle()
-		got := w.want(r, dsr.Failure)
-		if len(got.Refused) != 2 || got.Refused[0].Position != 2 || got.Refused[1].Position != 4 || !strings.Contains(got.Reason, "position 2") {
-			t.Errorf("refused %+v: %s", got.Refused, got.Reason)
-		}
+	return ids
+}
+
+// Whoever links thousands of identifiers with somebody's does not keep that one from
+// being served: alone, and erased once a second person has agreed.
+func TestAnIdentifierOfTooManyIsServedAlone(t *testing.T) {
+	w := newWorld(t)
+	w.settings.CancelWindow = -1
+	w.handlers = []string{"owner@example.com", "other@example.com"}
+	w.build()
+	w.people()
+	w.source.groups = [][]kind.Subject{crowd("bob", "ben")}
+	found := func(r dsr.Request) {
+		t.Helper()
 		d, err := w.Detail(t.Context(), project, r.Task)
-		if err != nil || d.Findings[1].State != "refused" || d.Findings[1].Why == "" || d.Findings[0].State != "" {
-			t.Errorf("findings %+v, %v; want the second refused", d.Findings, err)
+		if err != nil || len(d.Findings) != 3 {
+			t.Fatalf("findings %+v, %v", d.Findings, err)
 		}
-		if w.left("ann") == 0 || len(files(t, w.bucket, "ledger/")) > 0 {
-			t.Error("something was erased")
+		for i, want := range []string{"[ann] 0 false", "[bob] 2001 true", "[ben] 2001 true"} {
+			if f := d.Findings[i]; fmt.Sprint(f.Resolved, f.NotFollowedCount, f.Alone) != want {
+				t.Errorf("position %d: %v, %d not followed, alone %v; want %s", i+1, f.Resolved, f.NotFollowedCount, f.Alone, want)
+			}
 		}
 	}
-	// Without it, it is served; and so is a failed one once the links are gone.
-	w.source.groups = nil
-	again, err := w.Rerun(t.Context(), project, r.Task, dsr.By{})
-	if err != nil {
+	export := w.submit(dsr.Export, "ann", "bob", "ben")
+	w.settle()
+	w.want(export, dsr.Success)
+	found(export)
+	deletion := w.submit(dsr.Deletion, "ann", "bob", "ben")
+	w.settle()
+	got := w.want(deletion, dsr.Staging)
+	if got.Hold != dsr.HoldGuard || !strings.Contains(got.Reason, "Of 2 of the identifiers") || w.left("bob") == 0 || w.left("ann") == 0 {
+		t.Errorf("held %q: %s", got.Hold, got.Reason)
+	}
+	found(deletion)
+	if _, err := w.Confirm(t.Context(), project, deletion.Task, dsr.By{Actor: "other@example.com"}); err != nil {
 		t.Fatal(err)
 	}
 	w.settle()
-	if got := w.want(again, dsr.Success); got.Refused != nil {
-		t.Errorf("still refused: %+v", got.Refused)
+	w.want(deletion, dsr.Success)
+	if w.left("ann")+w.left("bob") > 0 {
+		t.Error("something is left")
+	}
+	if !w.cutoffOf("bob-1").IsZero() {
+		t.Error("somebody whom a link led to was erased")
+	}
+}
+
+// However often others are linked while it waits, a deletion of somebody who came to be
+// served alone is not done before that is confirmed.
+func TestWhoComesToBeServedAloneIsConfirmed(t *testing.T) {
+	w := newWorld(t)
+	w.settings.CancelWindow = -1
+	w.build()
+	w.people()
+	r := w.submit(dsr.Deletion, "cem", "bob")
+	step := dsr.Step{Task: r.Task, Attempt: 1}
+	for n := range 3 {
+		if _, err := w.Plan(t.Context(), step); err != nil {
+			t.Fatal(err)
+		}
+		w.source.groups = [][]kind.Subject{one("cem", kind.Subject(fmt.Sprint("x", n)))}
+		if out, err := w.Begin(t.Context(), step); err != nil || out.Next != dsr.Replan {
+			t.Fatalf("try %d of Begin answers %s, %v", n, out.Next, err)
+		}
+	}
+	if _, err := w.Plan(t.Context(), step); err != nil {
+		t.Fatal(err)
+	}
+	w.source.groups = [][]kind.Subject{w.source.groups[0], crowd("bob")}
+	if out, err := w.Begin(t.Context(), step); err != nil || out.Next != dsr.Replan {
+		t.Errorf("Begin answers %s, %v", out.Next, err)
+	}
+	if _, err := w.Plan(t.Context(), step); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.want(r, dsr.Staging); got.Hold != dsr.HoldGuard || w.left("bob") == 0 {
+		t.Errorf("held %q: %s", got.Hold, got.Reason)
+	}
+}
+
+// Links that come when a deletion has begun do not stop it, however many they are, and
+// who was confirmed to be served alone stays so.
+func TestTooManyLinksOnTheirWay(t *testing.T) {
+	var log strings.Builder
+	w := newWorld(t)
+	w.settings.CancelWindow = -1
+	w.handlers = []string{"owner@example.com", "other@example.com"}
+	w.log = slog.New(slog.NewTextHandler(&log, nil))
+	w.build()
+	w.people()
+	w.source.groups = [][]kind.Subject{crowd("cem")}
+	r := w.submit(dsr.Deletion, "ann", "cem")
+	w.settle()
+	if _, err := w.Confirm(t.Context(), project, r.Task, dsr.By{Actor: "other@example.com"}); err != nil {
+		t.Fatal(err)
+	}
+	e := w.flow.get(r.Task + "-2")
+	for e.state != "Map" {
+		out, err := w.task(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.turn(out)
+	}
+	w.source.groups = [][]kind.Subject{one("cem", "c2")}
+	w.source.later = [][]kind.Subject{crowd("ann")}
+	w.settle()
+	w.want(r, dsr.Success)
+	if w.left("ann")+w.left("cem") > 0 || !w.cutoffOf("ann-1").IsZero() || !w.cutoffOf("c2").IsZero() {
+		t.Errorf("%d of ann and %d of cem are left, or others were erased", w.left("ann"), w.left("cem"))
+	}
+	if text := log.String(); !strings.Contains(text, "left out") || strings.Contains(text, "ann") {
+		t.Errorf("the log says %s", text)
+	}
+}
+
+func TestTooManyIdentifiersInAllAreRefused(t *testing.T) {
+	w := newWorld(t)
+	w.source.persons = map[kind.Subject][]kind.Subject{}
+	var ids []string
+	for i := range 51 {
+		id := kind.Subject(fmt.Sprint("p", i))
+		w.source.persons[id] = crowd(id)[1:]
+		ids = append(ids, string(id))
+	}
+	for _, typ := range []dsr.Type{dsr.Export, dsr.Deletion} {
+		r := w.submit(typ, ids...)
+		w.settle()
+		if got := w.want(r, dsr.Failure); got.Broken || !strings.Contains(got.Reason, "several requests") {
+			t.Errorf("broken %v: %s", got.Broken, got.Reason)
+		}
 	}
 }
 

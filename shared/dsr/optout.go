@@ -202,7 +202,7 @@ func (s *Service) Tie(ctx context.Context, project string, ties []Tie) error {
 		ties = nil
 		for _, p := range people {
 			for _, id := range p.IDs {
-				if !p.TooMany && !said[id] {
+				if !said[id] {
 					ties = append(ties, Tie{ID: id, Cause: p.Submitted[0]})
 				}
 			}
@@ -418,9 +418,6 @@ func (s *Service) everyone(ctx context.Context, project string, ids []kind.Subje
 	}
 	var all []kind.Subject
 	for _, p := range people {
-		if p.TooMany {
-			p.IDs = p.Submitted
-		}
 		all = append(all, p.IDs...)
 	}
 	if len(all) > maxRoster {

@@ -51,8 +51,8 @@ func (s *Service) Plan(ctx context.Context, step Step) (Step, error) {
 		if err != nil {
 			return step, err
 		}
-		if len(o.refused) > 0 {
-			return step.after(Closed), s.refuse(ctx, r, version, o.refused)
+		if o.refused != "" {
+			return step.after(Closed), s.fail(ctx, r, version, o.refused)
 		}
 		if r.Set != o.set {
 			r.Set, r.Batches = o.set, len(o.batches)

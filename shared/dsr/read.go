@@ -252,8 +252,7 @@ type Finding struct {
 	// Mark stands in the place of DistinctID, Resolved and NotFollowed once they are
 	// gone: "<key version>.<HMAC-SHA-256>", as in a certificate.
 	Mark  string `json:"mark,omitempty"`
-	State string `json:"state"`         // "found", "nothing found", "refused" or ""
-	Why   string `json:"why,omitempty"` // it was refused
+	State string `json:"state"` // "found", "nothing found" or ""
 	// Resolved is all identifiers of the person.
 	Resolved []string `json:"resolved,omitempty"`
 	counts
@@ -262,6 +261,9 @@ type Finding struct {
 	// most MostApart are named; NotFollowedCount is how many there are.
 	NotFollowed      []apart `json:"not_followed,omitempty"`
 	NotFollowedCount int     `json:"not_followed_count,omitempty"`
+	// Alone means that DistinctID has more links than one person can have, of which none
+	// was followed.
+	Alone bool `json:"alone,omitempty"`
 }
 
 // A SourceFinding is what one source has of a person.
@@ -274,7 +276,6 @@ type SourceFinding struct {
 const (
 	stateFound   = "found"
 	stateNothing = "nothing found"
-	stateRefused = "refused"
 )
 
 // Detail reads a request with its findings.
@@ -306,11 +307,6 @@ func (s *Service) detail(ctx context.Context, r Request) (Detail, error) {
 		d.Findings[i] = Finding{Position: i + 1, DistinctID: string(id)}
 		at[id] = &d.Findings[i]
 	}
-	for _, refused := range r.Refused {
-		if i := refused.Position; 1 <= i && i <= len(ids) {
-			d.Findings[i-1].State, d.Findings[i-1].Why = stateRefused, refused.Why
-		}
-	}
 	err = s.allWork(ctx, r, func(w *work) error {
 		for i, c := range w.Clusters {
 			t, looked := w.cursor.clusterTally(i)
@@ -327,8 +323,8 @@ func (s *Service) detail(ctx context.Context, r Request) (Detail, error) {
 
 // tell adds what one source has of the person of f.
 func (f *Finding) tell(source string, c cluster, found counts, looked bool) {
-	f.Resolved, f.NotFollowed, f.NotFollowedCount = c.IDs, c.Apart, c.ApartCount
-	if !looked || f.State == stateRefused {
+	f.Resolved, f.NotFollowed, f.NotFollowedCount, f.Alone = c.IDs, c.Apart, c.ApartCount, c.Alone
+	if !looked {
 		return
 	}
 	f.Sources = append(f.Sources, SourceFinding{source, found})

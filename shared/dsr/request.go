@@ -109,11 +109,10 @@ type Request struct {
 	Period    Period    `json:"period,omitzero"` // of an export's events
 	// Set names who the request was found to concern, and Batches is into how many
 	// parts that was cut. Both are set by Plan, and by a deletion's Begin.
-	Set      string    `json:"set,omitempty"`
-	Batches  int       `json:"batches,omitempty"`
-	Identity Identity  `json:"identity,omitempty"` // by which a deletion that has begun found them
-	Refused  []Refusal `json:"refused,omitempty"`  // why it could not be served
-	Planned  Tally     `json:"planned,omitzero"`   // what Plan found: a deletion's preview
+	Set      string   `json:"set,omitempty"`
+	Batches  int      `json:"batches,omitempty"`
+	Identity Identity `json:"identity,omitempty"` // by which a deletion that has begun found them
+	Planned  Tally    `json:"planned,omitzero"`   // what Plan found: a deletion's preview
 	// Share is what part of the project's rows that is, in percent.
 	Share    float64   `json:"share_percent,omitempty"`
 	Before   Tally     `json:"before,omitzero"` // what was there to erase, or what was exported

@@ -123,7 +123,7 @@ func (s *Service) keepMarks(ctx context.Context, r Request, version table.Versio
 	}
 	for i, f := range d.Findings {
 		d.Findings[i] = Finding{
-			Position: f.Position, Mark: s.Keys.Mark(r.Project, kind.Subject(f.DistinctID)), State: f.State, Why: f.Why,
+			Position: f.Position, Mark: s.Keys.Mark(r.Project, kind.Subject(f.DistinctID)), State: f.State, Alone: f.Alone,
 			counts: f.counts, Sources: f.Sources, NotFollowedCount: f.NotFollowedCount,
 		}
 	}

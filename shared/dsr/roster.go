@@ -1,7 +1,6 @@
 package dsr
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -25,7 +24,8 @@ type roster struct {
 	batches []batch
 	ids     []kind.Subject // all, resolved ones too, each once
 	rule    Identity       // by which they were found
-	refused []Refusal      // who is too many; then there is nothing else
+	alone   bool           // somebody has more links than one person can have
+	refused string         // why it cannot be served; then there is nothing else
 }
 
 // resolve finds out who r concerns as of now.
@@ -48,27 +48,12 @@ func (s *Service) resolve(ctx context.Context, r Request) (roster, error) {
 		return roster{}, err
 	}
 	out := roster{rule: rule}
-	position := map[kind.Subject]int{}
-	for i, id := range submitted {
-		position[id] = i + 1
-	}
-	for i, p := range people {
-		if p.TooMany && r.Begun() {
-			// It cannot be refused any more. What it was about then stays out all the same.
-			people[i].IDs = p.Submitted
-			p.IDs = p.Submitted
-		} else if p.TooMany {
-			for _, id := range p.Submitted {
-				out.refused = append(out.refused, Refusal{Position: position[id], Why: fmt.Sprintf("It is linked with more than %d identifiers, which no one person has.", MaxPerson)})
-			}
-		}
+	for _, p := range people {
 		out.ids = append(out.ids, p.IDs...)
+		out.alone = out.alone || p.TooMany
 	}
-	if len(out.ids) > maxRoster && len(out.refused) == 0 {
-		out.refused = append(out.refused, Refusal{Why: fmt.Sprintf("The identifiers are linked with more than %d in all. Put them into several requests.", maxRoster)})
-	}
-	if len(out.refused) > 0 {
-		return roster{refused: out.refused}, nil
+	if len(out.ids) > maxRoster {
+		return roster{refused: fmt.Sprintf("The identifiers are linked with more than %d in all. Put them into several requests.", maxRoster)}, nil
 	}
 	out.cut(people, len(s.Sources), s.Settings.Batch)
 	for i := range out.batches {
@@ -111,7 +96,7 @@ func (o *roster) cut(people []Person, sources, least int) {
 	var part batch
 	size := 0
 	for i, p := range people {
-		c := cluster{Folder: i + 1, Submitted: stored(p.Submitted), IDs: stored(p.IDs), ApartCount: p.ApartCount}
+		c := cluster{Folder: i + 1, Submitted: stored(p.Submitted), IDs: stored(p.IDs), ApartCount: p.ApartCount, Alone: p.TooMany}
 		for _, l := range p.Apart {
 			c.Apart = append(c.Apart, apart{Kind: l.Kind, ID: string(l.ID), To: string(l.To)})
 		}
@@ -128,12 +113,15 @@ func (o *roster) cut(people []Person, sources, least int) {
 
 // name sets o.set. Its key makes sure that it tells nothing of the identifiers.
 func (o *roster) name(keys kind.Keyring) error {
-	type person struct{ Submitted, IDs []string }
+	type person struct {
+		Submitted, IDs []string
+		Alone          bool `json:",omitempty"`
+	}
 	var all [][]person
 	for _, b := range o.batches {
 		var part []person
 		for _, c := range b.Clusters {
-			part = append(part, person{c.Submitted, c.IDs})
+			part = append(part, person{c.Submitted, c.IDs, c.Alone})
 		}
 		all = append(all, part)
 	}
@@ -231,8 +219,10 @@ func (s *Service) grow(ctx context.Context, r Request, w *work) (bool, error) {
 	at := map[kind.Subject]int{}
 	for i, c := range w.Clusters {
 		for _, id := range subjects(c.IDs) {
-			ids = append(ids, id)
 			at[id] = i
+			if !c.Alone { // who was, was confirmed to be
+				ids = append(ids, id)
+			}
 		}
 	}
 	rule, err := s.rule(ctx, r)
@@ -243,13 +233,13 @@ func (s *Service) grow(ctx context.Context, r Request, w *work) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	if slices.ContainsFunc(people, func(p Person) bool { return p.TooMany }) {
+		s.Log.WarnContext(ctx, "links that came to a deletion since it began are left out: they are more than one person can have", "task", r.Task, "batch", w.number)
+	}
 	var fresh []kind.Subject
 	var more []grown
 	for _, p := range people {
 		i := at[p.Submitted[0]]
-		if p.TooMany {
-			return false, kind.E(kind.Corrupt, "erase: a person has too many identifiers")
-		}
 		for _, id := range p.IDs {
 			if _, known := at[id]; !known {
 				at[id] = i
@@ -291,26 +281,4 @@ func (s *Service) grow(ctx context.Context, r Request, w *work) (bool, error) {
 type grown struct {
 	Cluster int    `json:"c"`
 	ID      string `json:"id"`
-}
-
-// A Refusal tells why a request cannot be served for one identifier, or, without a
-// position, for all.
-type Refusal struct {
-	Position int    `json:"position,omitempty"` // among the submitted, from 1
-	Why      string `json:"why"`
-}
-
-// refuse closes r because of identifiers that cannot be served. Nothing was done.
-func (s *Service) refuse(ctx context.Context, r Request, version table.Version, refused []Refusal) error {
-	slices.SortFunc(refused, func(a, b Refusal) int { return cmp.Compare(a.Position, b.Position) })
-	r.Refused = refused
-	reason := refused[0].Why
-	if at := refused[0].Position; at > 0 {
-		reason = fmt.Sprintf("The identifier at position %d is refused: %s", at, reason)
-		if n := len(refused) - 1; n > 0 {
-			reason += fmt.Sprintf(" So are %d more.", n)
-		}
-		reason += " Nothing was done; make a new request without what is refused."
-	}
-	return s.fail(ctx, r, version, reason)
 }

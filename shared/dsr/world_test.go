@@ -456,7 +456,11 @@ func (s *source) Resolve(_ context.Context, _ string, _ dsr.Identity, ids []kind
 				}
 			}
 			at = len(people)
-			people = append(people, dsr.Person{IDs: slices.Sorted(maps.Keys(members)), TooMany: len(members) > dsr.MaxPerson})
+			p := dsr.Person{IDs: slices.Sorted(maps.Keys(members))}
+			if len(members) > dsr.MaxPerson {
+				p = dsr.Person{IDs: []kind.Subject{id}, TooMany: true, ApartCount: len(members) - 1}
+			}
+			people = append(people, p)
 		}
 		people[at].Submitted = append(people[at].Submitted, id)
 	}

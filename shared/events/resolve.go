@@ -76,10 +76,16 @@ func (s *Store) graph(project string, rule dsr.Identity, until time.Time) *graph
 	return &graph{store: s, project: project, rule: rule, until: until, nodes: map[kind.Subject]*node{}, blocks: map[kind.Subject]*block{}}
 }
 
-// A node is an identifier with its edges, in their order.
+// A node is an identifier with its edges, in their order. Of very many, those that end
+// here and are certainly not followed are only counted, but for a few.
 type node struct {
 	id    kind.Subject
 	edges []half
+	lost  []half // the first of those that are not in edges
+	count int    // of all edges
+	// many means that more edges may be followed than one person can have; then none of
+	// them are in edges.
+	many bool
 	// user means that this is a user id, which is never one person with another.
 	user bool
 	// owner is who an anonymous identifier belongs to, and target what an alias is one
@@ -130,7 +136,8 @@ func (g *graph) load(ctx context.Context, ids []kind.Subject) error {
 }
 
 func (g *graph) read(ctx context.Context, id kind.Subject) (*node, error) {
-	n := &node{id: id}
+	n := &node{id: id, owner: g.owners[id], target: g.owners[id]}
+	r := reading{node: n, graph: g, decided: n.owner != ""}
 	q := table.Query{PK: subjectPK(g.project, id), From: edgePrefix, To: behind(strings.TrimSuffix(edgePrefix, "#")), Limit: pageRows}
 	for {
 		page, err := g.store.subjects.Query(ctx, q)
@@ -146,32 +153,70 @@ func (g *graph) read(ctx context.Context, id kind.Subject) (*node, error) {
 			if err != nil {
 				return nil, err
 			}
-			n.edges = append(n.edges, h)
+			r.add(h)
 		}
 		if page.Next == "" {
 			break
 		}
 		q.After = page.Next
 	}
-	n.edges = append(n.edges, g.more[id]...)
-	slices.SortFunc(n.edges, half.order)
-	n.owner, n.target = g.owners[id], g.owners[id]
-	for _, h := range n.edges {
-		claims := h.kind == byDevice || h.kind == byIdentify
-		switch {
-		case claims && !h.outgoing && n.owner == "":
-			n.owner = h.other
-		case h.kind == byAlias && h.outgoing && n.target == "":
-			n.target = h.other
-		}
-		from, to := h.kind.tellsUsers()
-		n.user = n.user || g.rule == dsr.Simplified && (h.outgoing && from || !h.outgoing && to)
+	for _, h := range g.more[id] {
+		r.add(h)
 	}
-	// What is first, and who is a user, goes by all edges; a later one is not followed.
-	n.edges = slices.DeleteFunc(n.edges, func(h half) bool {
-		return !g.until.IsZero() && !within(dsr.Scope{Limit: g.until, Erasure: true}, h.received, time.UnixMilli(h.time))
-	})
+	slices.SortFunc(n.edges, half.order)
+	slices.SortFunc(n.lost, half.order)
 	return n, nil
+}
+
+// A reading puts a node together from edges in any order.
+type reading struct {
+	*node
+	graph         *graph
+	decided       bool // whatever the edges say, it is known whom the node belongs to
+	owned, mapped half // the first edges of those that decide that
+}
+
+func (r *reading) add(h half) {
+	g := r.graph
+	switch claims := h.kind == byDevice || h.kind == byIdentify; {
+	case r.decided:
+	case claims && !h.outgoing && (r.owner == "" || h.order(r.owned) < 0):
+		r.owned, r.owner = h, h.other
+	case h.kind == byAlias && h.outgoing && (r.target == "" || h.order(r.mapped) < 0):
+		r.mapped, r.target = h, h.other
+	}
+	from, to := h.kind.tellsUsers()
+	r.user = r.user || g.rule == dsr.Simplified && (h.outgoing && from || !h.outgoing && to)
+	// What is first, and who is a user, goes by all edges; a later one is not followed.
+	if !g.until.IsZero() && !within(dsr.Scope{Limit: g.until, Erasure: true}, h.received, time.UnixMilli(h.time)) {
+		return
+	}
+	if r.count++; r.many {
+		return
+	}
+	if r.edges = append(r.edges, h); len(r.edges) > 2*mostRead {
+		r.thin()
+	}
+}
+
+// thin takes out of the edges those that others here came before.
+func (r *reading) thin() {
+	r.edges = slices.DeleteFunc(r.edges, func(h half) bool {
+		first := r.owner
+		if h.kind == byAlias {
+			first = r.target
+		}
+		lost := h.decider() == r.id && h.other != first
+		if lost {
+			r.lost = append(r.lost, h)
+		}
+		return lost
+	})
+	if len(r.edges) > mostRead {
+		r.lost, r.edges, r.many = append(r.lost, r.edges...), nil, true
+	}
+	slices.SortFunc(r.lost, half.order)
+	r.lost = slices.Clone(r.lost[:min(len(r.lost), dsr.MostApart)])
 }
 
 func readHalf(id kind.Subject, item table.Item) (half, error) {
@@ -230,25 +275,29 @@ func (g *graph) neighbours(ctx context.Context, n *node) error {
 			ids = append(ids, h.other)
 		}
 	}
-	if len(ids) > mostRead {
+	if len(ids) > mostRead || n.many {
 		return errTooMany
 	}
 	return g.load(ctx, ids)
 }
 
-// person finds who id belongs to.
+// person finds who id belongs to. Of more than one person can have, it is id alone.
 func (g *graph) person(ctx context.Context, id kind.Subject) (dsr.Person, error) {
+	var p dsr.Person
 	members := map[kind.Subject]bool{id: true}
 	err := g.gather(ctx, id, members)
-	p := dsr.Person{IDs: slices.Sorted(maps.Keys(members))}
 	if errors.Is(err, errTooMany) {
+		members = map[kind.Subject]bool{id: true}
 		p.TooMany, err = true, nil
 	}
-	if err != nil || p.TooMany {
+	if err != nil {
 		return p, err
 	}
+	p.IDs = slices.Sorted(maps.Keys(members))
 	for _, m := range p.IDs {
-		for _, h := range g.nodes[m].edges {
+		n := g.nodes[m]
+		p.ApartCount += n.count - len(n.edges) - len(n.lost)
+		for _, h := range slices.Concat(n.edges, n.lost) {
 			if members[h.other] {
 				continue
 			}

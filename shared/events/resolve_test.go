@@ -198,9 +198,14 @@ func TestResolveTooMany(t *testing.T) {
 	for part := range slices.Chunk(batch, 500) {
 		s.event(part...)
 	}
-	people, err := s.Resolve(t.Context(), project, dsr.Original, []kind.Subject{"bob", "a7"}, time.Time{})
-	if err != nil || len(people) != 2 || people[0].TooMany || !people[1].TooMany {
-		t.Errorf("of bob and of one with too many names: %v; want the second refused", err)
+	people, err := s.Resolve(t.Context(), project, dsr.Original, []kind.Subject{"bob", "a7", "u"}, time.Time{})
+	if err != nil || len(people) != 3 || people[0].TooMany {
+		t.Fatalf("got %d people, %v; want bob, and two who share what is more than a person", len(people), err)
+	}
+	for i, links := range map[int]int{1: 1, 2: dsr.MaxPerson + 1} {
+		if p := people[i]; !p.TooMany || len(p.IDs) != 1 || p.IDs[0] != p.Submitted[0] || p.ApartCount != links || len(p.Apart) != min(links, dsr.MostApart) {
+			t.Errorf("person %d is %d identifiers, with %d links apart; want it alone", i, len(p.IDs), p.ApartCount)
+		}
 	}
 }
 
@@ -218,6 +223,55 @@ func TestResolveADeviceOfMany(t *testing.T) {
 	people, err := s.Resolve(t.Context(), project, dsr.Simplified, []kind.Subject{"$device:kiosk"}, time.Time{})
 	if err != nil || len(people) != 1 || len(people[0].IDs) != 2 || people[0].ApartCount != 3000 || len(people[0].Apart) != dsr.MostApart {
 		t.Errorf("got %d people, %v; want the first user, and the others apart", len(people), err)
+	}
+}
+
+// Of a device that more people used than are kept in memory, it is known all the same
+// whose it is, from either end and however the links are sorted.
+func TestResolveADeviceOfAll(t *testing.T) {
+	s := newShop(t)
+	s.tell("device first kiosk")
+	s.pass(time.Second)
+	var batch []string
+	for i := range 20_000 {
+		batch = append(batch, link("device", fmt.Sprintf("u%d", i), "kiosk", noon))
+	}
+	for part := range slices.Chunk(batch, 1000) {
+		s.event(part...)
+	}
+	people, err := s.Resolve(t.Context(), project, dsr.Simplified, []kind.Subject{"u7", "$device:kiosk"}, time.Time{})
+	if err != nil || len(people) != 2 || len(people[0].IDs) != 1 || people[0].ApartCount != 1 {
+		t.Fatalf("got %d people, %v; want a user, and the first", len(people), err)
+	}
+	if p := people[1]; len(p.IDs) != 2 || p.IDs[1] != "first" || p.ApartCount != 20_000 || len(p.Apart) != dsr.MostApart {
+		t.Errorf("the device is of %d, with %d links apart", len(p.IDs), p.ApartCount)
+	}
+}
+
+// An identifier that could be one person with very many is served alone, and nobody whom
+// it is not one person with is worse off.
+func TestResolveNextToTooMany(t *testing.T) {
+	s := newShop(t)
+	s.tell("device u e", "device u d", "device v d")
+	s.pass(time.Second)
+	var batch []string
+	for i := range 17_000 {
+		batch = append(batch, link("alias", fmt.Sprintf("a%d", i), "$device:d", noon))
+	}
+	for part := range slices.Chunk(batch, 1000) {
+		s.event(part...)
+	}
+	people, err := s.Resolve(t.Context(), project, dsr.Simplified, []kind.Subject{"u", "v", "$device:d"}, time.Time{})
+	if err != nil || len(people) != 3 {
+		t.Fatalf("got %d people, %v", len(people), err)
+	}
+	for i, want := range []struct {
+		alone bool
+		links int
+	}{{true, 2}, {false, 1}, {true, 17_002}} {
+		if p := people[i]; p.TooMany != want.alone || len(p.IDs) != 1 || p.ApartCount != want.links {
+			t.Errorf("person %d: alone %v, %d identifiers, %d links apart; want %+v", i, p.TooMany, len(p.IDs), p.ApartCount, want)
+		}
 	}
 }
 

@@ -145,7 +145,7 @@ func (w *writing) tieOne(ctx context.Context, g *graph, e edge) error {
 		return err
 	}
 	p, err := g.person(ctx, e.from)
-	if err != nil || p.TooMany || !slices.Contains(p.IDs, e.to) {
+	if err != nil || !slices.Contains(p.IDs, e.to) {
 		return err
 	}
 	cause, err := w.cause(e)
