@@ -82,15 +82,6 @@ func (w Word) Over(before Word) Word {
 	return stands
 }
 
-// A Tie is an id that a link joins to somebody who is opted out.
-type Tie struct {
-	ID kind.Subject
-	// Owner is whom ID belongs to, if it is a device or an alias; else empty.
-	Owner kind.Subject
-	// Cause is the one of the same person who was found to be opted out.
-	Cause kind.Subject
-}
-
 // An OptOutChange is what a call changed.
 type OptOutChange struct {
 	Submitted int // identifiers, each counted once
@@ -99,13 +90,9 @@ type OptOutChange struct {
 	Wait time.Duration
 }
 
-const (
-	// mostLooks is how often OptOut and OptIn look who else belongs to somebody, while
-	// each look finds more.
-	mostLooks = 10
-	// tieTime bounds Tie, whatever its caller gives.
-	tieTime = 30 * time.Second
-)
+// mostLooks is how often OptOut, OptIn and Tie look who else belongs to somebody, while
+// each look finds more.
+const mostLooks = 10
 
 // OptOut keeps out everything that is to come of the people that the identifiers
 // stand for, until OptIn. What was stored before stays. It is in the ledger and
@@ -174,104 +161,6 @@ func (s *Service) optOut(ctx context.Context, project string, ids []kind.Subject
 		return 0, err
 	}
 	return len(words), s.sayAll(ctx, project, words, Blocker.Say)
-}
-
-// Tie opts out everyone whom a link joined to somebody who is opted out. It is done
-// also if its caller gives up, who may have stored what the link was sent with.
-func (s *Service) Tie(ctx context.Context, project string, ties []Tie) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tieTime)
-	defer cancel()
-	rule, err := s.rule(ctx, Request{Project: project})
-	if err != nil {
-		return err
-	}
-	said := map[kind.Subject]bool{}
-	for range mostLooks {
-		if err := s.follow(ctx, project, ties, OriginLink, program, "opt out"); err != nil {
-			return err
-		}
-		var ids []kind.Subject
-		for _, t := range ties {
-			said[t.ID] = true
-			ids = append(ids, t.ID)
-		}
-		people, err := s.people(ctx, project, rule, ids, zeroTime)
-		if err != nil {
-			return err
-		}
-		ties = nil
-		for _, p := range people {
-			for _, id := range p.IDs {
-				if !said[id] {
-					ties = append(ties, Tie{ID: id, Cause: p.Submitted[0]})
-				}
-			}
-		}
-		if len(ties) == 0 {
-			return nil
-		}
-	}
-	return kind.E(kind.Unavailable, "opt out whom a link joined: more and more are linked")
-}
-
-// follow opts out those of ties whose Cause still is, behind whatever was said of
-// them, and notes owners of those who are; with an entry of the audit trail if action
-// names one. Who is opted in at this moment is not opted out again: OptIn looks a
-// second time for those who follow, and until then they follow whoever is out.
-func (s *Service) follow(ctx context.Context, project string, ties []Tie, origin string, by By, action string) error {
-	b, err := s.blocker()
-	if err != nil {
-		return err
-	}
-	ids := make([]kind.Subject, 0, 3*len(ties))
-	for _, t := range ties {
-		ids = append(ids, t.ID, t.Owner, t.Cause)
-	}
-	standing, err := b.Words(ctx, project, ids)
-	if err != nil {
-		return kind.Wrap("read opt-outs", err)
-	}
-	var fresh []kind.Subject
-	var notes, words []Word
-	for i, t := range ties {
-		was, owner, cause := standing[3*i], standing[3*i+1], outOf(standing[3*i+2])
-		w := outOf(was)
-		if w.Out {
-			if w.Owner == "" && t.Owner != "" {
-				w.Owner = s.nameOf(project, t.Owner, owner)
-				notes = append(notes, w)
-			}
-			continue
-		}
-		if !cause.Out {
-			continue
-		}
-		w = Word{
-			Name: s.Keys.Mark(project, t.ID), Time: after([][]Word{was}, cause.Time), Out: true, Origin: origin, By: by.Actor, Because: cause.Name,
-		}
-		if t.Owner != "" {
-			w.Owner = s.nameOf(project, t.Owner, owner)
-		}
-		fresh, words = append(fresh, t.ID), append(words, w)
-	}
-	if len(notes)+len(words) == 0 {
-		return nil
-	}
-	if err := s.addOwners(ctx, b, project, fresh, words); err != nil {
-		return err
-	}
-	if action != "" {
-		if err := s.auditWords(ctx, project, by, action); err != nil {
-			return err
-		}
-	}
-	if err := s.writeWords(ctx, project, append(notes, words...)); err != nil {
-		return err
-	}
-	if err := s.sayAll(ctx, project, notes, Blocker.Say); err != nil {
-		return err
-	}
-	return s.sayAll(ctx, project, words, Blocker.Follow)
 }
 
 // OptIn takes opt-outs back, of the identifiers and of everyone they are one person
@@ -521,105 +410,4 @@ func (s *Service) sayAll(ctx context.Context, project string, words []Word, say 
 		}
 	}
 	return nil
-}
-
-// blockAt is the moment as of which a deletion of ids opts them out: its cutoff, or
-// just behind what stands of them, whatever clock gave that its time.
-func (s *Service) blockAt(ctx context.Context, r Request, ids []kind.Subject) (time.Time, error) {
-	b, err := s.blocker()
-	if err != nil {
-		return zeroTime, err
-	}
-	standing, err := b.Words(ctx, r.Project, ids)
-	return after(standing, r.Limit), kind.Wrap("read opt-outs", err)
-}
-
-// blocks are the words by which a deletion opts people out as of its beginning; none if
-// it does not block. When Begin runs again, links can be gone that told of owners;
-// what was said before then tells of them.
-func (s *Service) blocks(ctx context.Context, r Request, ids []kind.Subject) ([]Word, error) {
-	if !r.Block {
-		return nil, nil
-	}
-	b, err := s.blocker()
-	if err != nil {
-		return nil, err
-	}
-	standing, err := b.Words(ctx, r.Project, ids)
-	if err != nil {
-		return nil, kind.Wrap("read opt-outs", err)
-	}
-	words := make([]Word, len(ids))
-	for i, id := range ids {
-		words[i] = Word{
-			Name: s.nameOf(r.Project, id, standing[i]), Time: cmp.Or(r.BlockedAt, r.Limit), Out: true,
-			Origin: OriginDeletion + " " + r.Task, By: r.Requester, Owner: outOf(standing[i]).Owner,
-		}
-	}
-	return words, s.addOwners(ctx, b, r.Project, ids, words)
-}
-
-// blockMore gives those whom a deletion that blocks takes in after its beginning what
-// was last said of their person: that they are opted out, or in again since.
-func (s *Service) blockMore(ctx context.Context, r Request, w *work, fresh []grown) error {
-	if !r.Block {
-		return nil
-	}
-	b, err := s.blocker()
-	if err != nil {
-		return err
-	}
-	added := make([]kind.Subject, len(fresh))
-	for i, f := range fresh {
-		added[i] = kind.Subject(f.ID)
-	}
-	said, err := b.Words(ctx, r.Project, added)
-	if err != nil {
-		return kind.Wrap("read opt-outs", err)
-	}
-	persons := map[int]spoken{} // by cluster
-	var ties []Tie
-	var since []Word
-	for i, f := range fresh {
-		person, known := persons[f.Cluster]
-		if !known {
-			if person, err = s.spoken(ctx, b, r.Project, subjects(w.Clusters[f.Cluster].IDs)); err != nil {
-				return err
-			}
-			persons[f.Cluster] = person
-		}
-		switch last := person.last; {
-		case person.out != "":
-			ties = append(ties, Tie{ID: added[i], Cause: person.out})
-		case !last.Time.IsZero() && !outOf(said[i]).Out:
-			last.Name = s.Keys.Mark(r.Project, added[i])
-			since = append(since, last)
-		}
-	}
-	if err := s.follow(ctx, r.Project, ties, OriginDeletion+" "+r.Task, By{Actor: r.Requester}, ""); err != nil {
-		return err
-	}
-	if err := s.writeWords(ctx, r.Project, since); err != nil {
-		return err
-	}
-	return s.sayAll(ctx, r.Project, since, Blocker.Say)
-}
-
-// spoken is what stands of a person.
-type spoken struct {
-	out  kind.Subject // one of the ids, which is opted out; or empty
-	last Word
-}
-
-func (s *Service) spoken(ctx context.Context, b Blocker, project string, ids []kind.Subject) (person spoken, err error) {
-	standing, err := b.Words(ctx, project, ids)
-	for i, words := range standing {
-		if outOf(words).Out {
-			person.out = ids[i]
-		}
-		for _, w := range words {
-			person.last = w.Over(person.last)
-		}
-	}
-	return person, kind.Wrap("read opt-outs", err)
 }
