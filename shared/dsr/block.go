@@ -36,9 +36,10 @@ func (s *Service) blocks(ctx context.Context, r Request, ids []kind.Subject) ([]
 	}
 	words := make([]Word, len(ids))
 	for i, id := range ids {
+		was := outOf(standing[i])
 		words[i] = Word{
 			Name: s.nameOf(r.Project, id, standing[i]), Time: cmp.Or(r.BlockedAt, r.Limit), Out: true,
-			Origin: OriginDeletion + " " + r.Task, By: r.Requester, Owner: outOf(standing[i]).Owner,
+			Origin: OriginDeletion + " " + r.Task, By: r.Requester, Owner: was.Owner, Because: was.Because,
 		}
 	}
 	return words, s.addOwners(ctx, b, r.Project, ids, words)

@@ -64,8 +64,8 @@ const (
 )
 
 // Over returns which of two words about one mark stands, w or what stood before:
-// the later one, or of one moment the one that opts out. Where both opt out, Owner
-// and Because of the one that came first stay.
+// the later one, or of one moment the one that opts out. Where both opt out, the
+// Owner of the one that came first stays.
 func (w Word) Over(before Word) Word {
 	first, last := before, w
 	stands := last
@@ -77,7 +77,7 @@ func (w Word) Over(before Word) Word {
 		stands = before
 	}
 	if first.Out && last.Out {
-		stands.Owner, stands.Because = cmp.Or(first.Owner, last.Owner), cmp.Or(first.Because, last.Because)
+		stands.Owner = cmp.Or(first.Owner, last.Owner)
 	}
 	return stands
 }

@@ -94,6 +94,9 @@ func (s *Store) say(ctx context.Context, project string, words []dsr.Word, follo
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(8)
+	if follow {
+		group.SetLimit(1) // all look at the same few, and would be in each other's way
+	}
 	for part := range slices.Chunk(keys, table.MaxOps/wordOps) {
 		group.Go(func() error {
 			causes := map[table.Key]bool{}
