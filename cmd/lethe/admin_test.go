@@ -206,6 +206,9 @@ func TestBackupLeavesNothingOut(t *testing.T) {
 		case "lethe.db", "lethe.db-wal", "lethe.db-shm", "lock", "admin.sock":
 			return err
 		}
+		if strings.HasPrefix(rel, "outbox/") {
+			return err // mail that was sent is not sent again
+		}
 		if !exists(filepath.Join(to, rel)) {
 			t.Errorf("%s is not in the backup", rel)
 		}

@@ -4,6 +4,8 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/mail"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,6 +24,12 @@ type settings struct {
 	listen     string
 	demo       bool
 	owner      string
+	publicURL  string
+	mailFrom   string
+	outbox     string
+	smtp       string
+	smtpSecret string // a file
+	smtpRoots  string // a file
 	json       bool
 	window     time.Duration
 	log        string
@@ -41,6 +49,12 @@ func (s *settings) register(f *pflag.FlagSet) {
 	f.StringVar(&s.listen, "listen", "127.0.0.1:8080", "`address` to listen on, loopback only; port 0 takes a free one")
 	f.BoolVar(&s.demo, "demo", false, "make a project, an owner and some months of made-up events, once")
 	f.StringVar(&s.owner, "owner", "", "mail `address` of the first owner, in an empty directory; needed there, and else of no effect")
+	f.StringVar(&s.publicURL, "public-url", "", "`address` at which people reach the server, for links in mail; without it that of --listen")
+	f.StringVar(&s.mailFrom, "mail-from", "Lethe <lethe@localhost>", "whom mail is from, an `address`")
+	f.StringVar(&s.outbox, "outbox", "", "`directory` that mail is put into, as .eml files, where there is no --smtp; without it outbox in --data")
+	f.StringVar(&s.smtp, "smtp", "", "mail `server`, as smtp://user@mail.example.com:587 or smtps://user@mail.example.com:465; its password is in LETHE_SMTP_PASSWORD or --smtp-password-file")
+	f.StringVar(&s.smtpSecret, "smtp-password-file", "", "`file` with the password for the mail server")
+	f.StringVar(&s.smtpRoots, "smtp-ca", "", "`file` with certificates in PEM of the authorities that the mail server's may be of; without it those of the system")
 	f.BoolVar(&s.json, "json", false, "when ready, print one line of JSON for programs")
 	f.DurationVar(&s.window, "cancel-window", window, "`time` that a deletion waits before it begins, and can be cancelled; 10s with --demo")
 	f.IntVar(&s.backupDays, "backup-days", 0, "how many `days` backups are kept, for certificates to tell; 0 tells nothing")
@@ -76,6 +90,12 @@ func (s *settings) check() error {
 	}
 	if s.demo && s.owner != "" {
 		return failure{statusUsage, "--owner and --demo do not go together: a demo has an owner of its own."}
+	}
+	if _, err := mail.ParseAddress(s.mailFrom); err != nil {
+		return failure{statusUsage, "--mail-from takes an address, such as lethe@example.com or \"Lethe <lethe@example.com>\"."}
+	}
+	if u, err := url.Parse(s.publicURL); s.publicURL != "" && (err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.RawQuery != "" || u.Fragment != "") {
+		return failure{statusUsage, "--public-url takes an address such as https://lethe.example.com."}
 	}
 	if s.owner != "" && account.CheckMail(s.owner) != nil {
 		return failure{statusUsage, "--owner takes a plain mail address, such as pat@example.com."}

@@ -90,6 +90,9 @@ func (s settings) serve(c *cobra.Command) error {
 // run wires the parts, gets the demo ready, announces and serves.
 func (s settings) run(ctx context.Context, c *cobra.Command, p *local.Platform, l net.Listener, log *slog.Logger) error {
 	defer l.Close()
+	if err := s.mail(p); err != nil {
+		return err
+	}
 	lethe, err := wire(p, log, dsr.Settings{CancelWindow: s.period(), BackupLife: time.Duration(s.backupDays) * 24 * time.Hour})
 	if err != nil {
 		return failing(err)

@@ -39,6 +39,7 @@ func (e *edge) accountRoutes() []route {
 		{method: http.MethodGet, pattern: audit, serve: e.audit, people: true},
 		{method: http.MethodGet, pattern: audit + "/verify", serve: e.verifyAudit, people: true},
 		{method: http.MethodGet, pattern: organisation + "/audit", serve: e.settling(e.audit), about: forNone, people: true},
+		{method: http.MethodGet, pattern: organisation + "/mail", serve: e.settling(e.mail), about: forNone, people: true},
 		{method: http.MethodGet, pattern: organisation + "/audit/verify", serve: e.settling(e.verifyAudit), about: forNone, people: true},
 	}
 }
@@ -500,4 +501,28 @@ func (e *edge) verifyAudit(c *call) error {
 		return err
 	}
 	return c.ok(http.StatusOK, v)
+}
+
+// sentMail is a message that was handed over for delivery.
+type sentMail struct {
+	To    string `json:"to"`
+	About string `json:"about"`
+	Sent  string `json:"date_sent"`
+}
+
+// mail answers a page of what was sent, newest first.
+func (e *edge) mail(c *call) error {
+	page, size, err := c.page()
+	if err != nil {
+		return err
+	}
+	found, total, err := e.Service.SentMails(c.r.Context(), page, size)
+	if err != nil {
+		return err
+	}
+	shown := make([]sentMail, len(found))
+	for i, m := range found {
+		shown[i] = sentMail{m.To, m.About, date(m.Sent)}
+	}
+	return c.list(shown, page, size, total)
 }

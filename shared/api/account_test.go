@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"strconv"
@@ -171,6 +172,7 @@ func TestRolesOfTheAPI(t *testing.T) {
 			{"PUT", "/api/app/organisation/members", `{"name":"kim@example.com","role":"analyst"}`, 200, false},
 			{"DELETE", "/api/app/organisation/members", `{"name":"pat@example.com"}`, 204, false},
 			{"GET", "/api/app/organisation/audit", "", 200, false},
+			{"GET", "/api/app/organisation/mail", "", 200, false},
 			{"POST", "/api/app/projects", `{"name":"x"}`, 201, false},
 			{"GET", "/api/app/me", "", 200, true},
 		} {
@@ -312,4 +314,34 @@ func TestWrongTokensAreLimited(t *testing.T) {
 	if a := w.as("", "POST", "/api/app/session", `{"link":"x"}`); a.Code != http.StatusTooManyRequests {
 		t.Errorf("a wrong link: got %d", a.Code)
 	}
+}
+
+// What was mailed is told to who runs the organisation.
+func TestMailByTheAPI(t *testing.T) {
+	w := newWorld(t)
+	post := &outbox{}
+	w.service.Sender = post
+	if err := w.service.Remind(t.Context()); err != nil || len(post.sent) > 0 {
+		t.Fatalf("a year before the end: %v, %v", post.sent, err)
+	}
+	w.advance(account.TokenLife - 30*24*time.Hour)
+	for range 2 {
+		if err := w.service.Remind(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(post.sent) != 1 || post.sent[0].To != "pat@example.com" || !strings.Contains(post.sent[0].Text, w.GDPRToken[:17]) || strings.Contains(post.sent[0].Text, w.GDPRToken) {
+		t.Errorf("sent %+v, want a reminder of the owner's token, without the token", post.sent)
+	}
+	a := w.as(w.signIn("pat@example.com"), "GET", "/api/app/organisation/mail", "")
+	if a.Code != 200 || a.body.Total != 1 || !strings.Contains(a.Body.String(), `"to":"pat@example.com"`) || !strings.Contains(a.Body.String(), "GDPR token") {
+		t.Errorf("got %d %s", a.Code, a.Body)
+	}
+}
+
+type outbox struct{ sent []dsr.Message }
+
+func (o *outbox) Send(_ context.Context, m dsr.Message) error {
+	o.sent = append(o.sent, m)
+	return nil
 }

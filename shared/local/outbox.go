@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -41,6 +43,29 @@ func OpenOutbox(dir, from string) (*Outbox, error) {
 }
 
 const emlSuffix = ".eml"
+
+// Expire removes the messages that were put there before a time: they hold addresses,
+// and links.
+func (o *Outbox) Expire(before time.Time) error {
+	const op = "expire mail"
+	entries, err := os.ReadDir(o.dir)
+	if err != nil {
+		return fileError(op, err)
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if errors.Is(err, fs.ErrNotExist) || err == nil && (filepath.Ext(e.Name()) != emlSuffix || !info.ModTime().Before(before)) {
+			continue // somebody took it, or it is none of Lethe's
+		}
+		if err != nil {
+			return fileError(op, err)
+		}
+		if err := os.Remove(filepath.Join(o.dir, e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fileError(op, err)
+		}
+	}
+	return nil
+}
 
 // Send implements dsr.Sender. The message is on the disk when it returns nil.
 func (o *Outbox) Send(ctx context.Context, m dsr.Message) error {

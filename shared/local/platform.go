@@ -7,6 +7,7 @@
 //	files/              archives, segments, certificates, the ledger, heads of audit trails
 //	keys/suppression    under which the erased are known; without it they come back
 //	keys/link           under which links to files are signed
+//	outbox/             mail, where no server is named to send it
 //	clock               the time it has come to
 package local
 
@@ -61,6 +62,10 @@ type Platform struct {
 	Bucket   *Directory
 	Keys     kind.Keyring
 	Clock    dsr.Clock // never goes back, unlike the machine's
+	// Sender and PublicURL can be set before Service is called: who sends mail, nil for
+	// nobody, and the address at which people reach the server, "" for that of ServeAt.
+	Sender    dsr.Sender
+	PublicURL string
 
 	config  Config
 	clock   *clock
@@ -156,6 +161,13 @@ func (p *Platform) openKeys() (link []byte, err error) {
 // must be called before a link is made.
 func (p *Platform) ServeAt(address string) { p.address.Store(address) }
 
+func (p *Platform) publicURL() string {
+	if p.PublicURL != "" {
+		return p.PublicURL
+	}
+	return p.address.Load().(string)
+}
+
 // Close ends what Open opened. Run must have returned.
 func (p *Platform) Close() error {
 	var all []error
@@ -188,6 +200,7 @@ func (p *Platform) Service(a dsr.Accounts, settings dsr.Settings, sources ...dsr
 	parts := dsr.Parts{
 		Control: p.Control, Bucket: p.Bucket, Workflow: w, Sources: sources, Accounts: a,
 		Keys: p.Keys, Clock: p.Clock, Log: p.config.Log, Settings: settings,
+		Sender: p.Sender, PublicURL: p.publicURL,
 	}
 	if p.copy != nil {
 		parts.LedgerCopy = blob.Bucket(p.copy)

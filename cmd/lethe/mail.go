@@ -1,0 +1,54 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"lethe/shared/local"
+)
+
+// outboxLife is how long mail lies in the outbox that nobody takes.
+const outboxLife = 30 * 24 * time.Hour
+
+// mail gives p what sends its mail: the server that --smtp names, or the outbox.
+func (s settings) mail(p *local.Platform) error {
+	p.PublicURL = strings.TrimSuffix(s.publicURL, "/")
+	if s.smtp == "" {
+		dir := s.outbox
+		if dir == "" {
+			dir = filepath.Join(s.data, "outbox")
+		}
+		outbox, err := local.OpenOutbox(dir, s.mailFrom)
+		if err != nil {
+			return failure{statusUsage, "The outbox cannot be written: give this user the right to, or choose another directory with --outbox."}
+		}
+		p.Sender = outbox
+		p.Daily("expire mail", func(context.Context) error { return outbox.Expire(p.Clock().Add(-outboxLife)) })
+		return nil
+	}
+	password := os.Getenv(variable("smtp-password"))
+	if s.smtpSecret != "" {
+		text, err := os.ReadFile(s.smtpSecret)
+		if err != nil {
+			return failure{statusUsage, "The file that --smtp-password-file names cannot be read."}
+		}
+		password = strings.TrimRight(string(text), "\r\n")
+	}
+	var roots *x509.CertPool
+	if s.smtpRoots != "" {
+		text, err := os.ReadFile(s.smtpRoots)
+		if roots = x509.NewCertPool(); err != nil || !roots.AppendCertsFromPEM(text) {
+			return failure{statusUsage, "The file that --smtp-ca names has no certificate in PEM."}
+		}
+	}
+	sender, err := local.OpenSMTP(s.smtp, password, s.mailFrom, roots)
+	if err != nil {
+		return opening(err)
+	}
+	p.Sender = sender
+	return nil
+}
