@@ -23,6 +23,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/aws-sdk-go-v2/service/sesv2"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"go.yaml.in/yaml/v3"
@@ -37,7 +38,9 @@ const (
 	controlTable  = "lethe-control"
 	subjectsTable = "lethe-subjects"
 	bucket        = "lethe-files"
+	ledgerCopy    = "lethe-copy"
 	keysPath      = "/lethe/lethe/suppression"
+	mailDomain    = "example.com"
 )
 
 // A deployment is the real binaries of all functions, each in a process of its
@@ -106,7 +109,8 @@ func environment(address string) []string {
 		"AWS_REGION=" + cloudtest.Region, "AWS_ACCESS_KEY_ID=local", "AWS_SECRET_ACCESS_KEY=local", "AWS_ENDPOINT_URL=" + address,
 		"LETHE_CONTROL_TABLE=" + controlTable, "LETHE_SUBJECTS_TABLE=" + subjectsTable, "LETHE_BUCKET=" + bucket,
 		"LETHE_EXPORT_MACHINE=" + machineARN("export"), "LETHE_DELETION_MACHINE=" + machineARN("deletion"),
-		"LETHE_KEYS=" + keysPath, "LETHE_CANCEL_WINDOW=3s",
+		"LETHE_KEYS=" + keysPath, "LETHE_CANCEL_WINDOW=3s", "LETHE_LEDGER_COPY=" + ledgerCopy,
+		"LETHE_MAIL_FROM=Lethe <lethe@" + mailDomain + ">", "LETHE_PUBLIC_URL=https://lethe.example",
 	}
 }
 
@@ -226,11 +230,16 @@ func (d *deployment) makeTables(t testing.TB) {
 
 func (d *deployment) makeBucket(t testing.TB) {
 	t.Helper()
-	_, err := d.files.CreateBucket(t.Context(), &s3.CreateBucketInput{
-		Bucket:                    aws.String(bucket),
-		CreateBucketConfiguration: &s3types.CreateBucketConfiguration{LocationConstraint: cloudtest.Region},
-	})
-	if err != nil {
+	for _, name := range []string{bucket, ledgerCopy} {
+		_, err := d.files.CreateBucket(t.Context(), &s3.CreateBucketInput{
+			Bucket:                    &name,
+			CreateBucketConfiguration: &s3types.CreateBucketConfiguration{LocationConstraint: cloudtest.Region},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := sesv2.NewFromConfig(d.moto).CreateEmailIdentity(t.Context(), &sesv2.CreateEmailIdentityInput{EmailIdentity: aws.String(mailDomain)}); err != nil {
 		t.Fatal(err)
 	}
 }

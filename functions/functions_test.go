@@ -20,7 +20,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
+
+	"lethe/shared/account"
+	"lethe/shared/cloud"
+	"lethe/shared/dsr"
 )
 
 func TestFunctionsBuildForLambda(t *testing.T) {
@@ -98,6 +103,9 @@ func TestRequestsRunThroughTheFunctions(t *testing.T) {
 	d.optOut(t)
 	d.largest(t)
 	d.recover(t)
+	d.mail(t)
+	d.account(t)
+	d.ledger(t)
 	d.putBack(t)
 	for _, secret := range []string{"amelie", "bruno", "chloe", "dora", "emil", "nobody-of-that-name", "a lamp", d.GDPRToken, d.APISecret, d.ServiceSecret} {
 		if strings.Contains(d.logs(), secret) {
@@ -226,6 +234,113 @@ func (d *deployment) optOut(t *testing.T) {
 	call(http.MethodGet, optOuts, "", `"total":0`)
 }
 
+// mail lets Sweep and Remind tell people of what has happened so far.
+func (d *deployment) mail(t *testing.T) {
+	t.Helper()
+	// A token that was made 340 days ago, and an open request.
+	before := func() time.Time { return time.Now().AddDate(0, 0, -340) }
+	old := account.New(cloud.NewTable(d.records, controlTable, time.Now), before)
+	if _, _, err := old.MakeToken(t.Context(), dsr.By{Actor: "owner@example.com"}, "owner@example.com"); err != nil {
+		t.Fatal(err)
+	}
+	open := d.submit(t, deletions, `{"distinct_ids":["nobody-of-that-name"]}`)
+	defer d.wait(t, deletions, open, "FAILURE")
+	for _, name := range []string{"sweep", "remind", "remind"} {
+		if answer, err := d.running[name].Invoke(t.Context(), []byte(`{}`)); err != nil || answer.Failed {
+			t.Errorf("%s: %s, %v", name, answer.Body, err)
+		}
+	}
+	resp, err := http.Get(*d.moto.BaseEndpoint + "/moto-api/data.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var all struct {
+		SES struct {
+			RawMessage []struct {
+				Destinations []string `json:"destinations"`
+				Raw          string   `json:"raw_data"`
+			}
+		} `json:"ses"`
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&all); err != nil {
+		t.Fatal(err)
+	}
+	told := map[string]int{}
+	for _, m := range all.SES.RawMessage {
+		whole := strings.NewReplacer("=\r\n", "", "=\n", "").Replace(m.Raw)
+		for _, subject := range []string{"An export is ready", "A deletion is complete", "A request failed", "Your GDPR token ends in 25 days"} {
+			if strings.Contains(whole, "Subject: "+subject) && slices.Equal(m.Destinations, []string{"owner@example.com"}) && strings.Contains(whole, "https://lethe.example/") {
+				told[subject]++
+			}
+		}
+		if strings.Contains(m.Raw, "amelie") {
+			t.Error("a mail names a data subject")
+		}
+	}
+	if len(told) != 4 || told["Your GDPR token ends in 25 days"] != 1 {
+		t.Errorf("%d mails went out, by subject %v", len(all.SES.RawMessage), told)
+	}
+}
+
+// account lets the owner sign in by a link, make a token with it, and look at the
+// audit trail.
+func (d *deployment) account(t *testing.T) {
+	t.Helper()
+	accounts := account.New(cloud.NewTable(d.records, controlTable, time.Now), time.Now)
+	link, err := accounts.MakeLink(t.Context(), dsr.By{Actor: account.Local.Name}, "owner@example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var in struct {
+		Results struct{ Session, Token string }
+	}
+	out := d.call(t, http.MethodPost, "/api/app/session", `{"link":"`+link+`"}`, headers())
+	if err := json.Unmarshal([]byte(out.body), &in); err != nil || out.status != http.StatusCreated {
+		t.Fatalf("sign in: %d %s", out.status, out.body)
+	}
+	as := headers("Authorization", "Bearer "+in.Results.Session)
+	for _, c := range []struct {
+		method, path, body string
+		status             int
+	}{
+		{http.MethodPost, "/api/app/tokens", "", 201},
+		{http.MethodPut, "/api/app/members?token=" + d.ProjectToken, `{"name":"sam@example.com","role":"admin"}`, 200},
+		{http.MethodDelete, "/api/app/organisation/members", `{"name":"sam@example.com"}`, 204},
+		{http.MethodGet, "/api/app/organisation/mail", "", 200},
+		{http.MethodGet, "/api/app/audit?token=" + d.ProjectToken, "", 200},
+	} {
+		if out := d.call(t, c.method, c.path, c.body, as); out.status != c.status {
+			t.Errorf("%s %s: %d %s", c.method, c.path, out.status, out.body)
+		}
+	}
+	for _, path := range []string{"/api/app/audit/verify?token=" + d.ProjectToken, "/api/app/organisation/audit/verify"} {
+		out := d.call(t, http.MethodGet, path, "", as)
+		if out.status != http.StatusOK || !strings.Contains(out.body, `"faults":[]`) || !strings.Contains(out.body, `"heads":1`) {
+			t.Errorf("%s: %d %s", path, out.status, out.body)
+		}
+	}
+}
+
+// ledger compares the ledger with its copy.
+func (d *deployment) ledger(t *testing.T) {
+	t.Helper()
+	list := func(name string) (keys []string) {
+		prefix := "ledger/"
+		out, err := d.files.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: &name, Prefix: &prefix})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range out.Contents {
+			keys = append(keys, *o.Key)
+		}
+		return keys
+	}
+	if ours, theirs := list(bucket), list(ledgerCopy); len(ours) == 0 || !slices.Equal(ours, theirs) {
+		t.Errorf("the ledger has %v, its copy %v", ours, theirs)
+	}
+}
+
 // recover lets Sweep find an execution that died, and one that never started.
 func (d *deployment) recover(t *testing.T) {
 	t.Helper()
@@ -278,7 +393,7 @@ func (d *deployment) putBack(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "restore")
 	command(t, nil, "build", "-o", program, "./infra/restore")
 	cmd := exec.CommandContext(t.Context(), program, "-control", controlTable, "-subjects", subjectsTable, "-bucket", bucket, "-keys", keysPath,
-		"-key-versions", "1", "-export", machineARN("export"), "-deletion", machineARN("deletion"))
+		"-key-versions", "1", "-ledger-copy", ledgerCopy, "-export", machineARN("export"), "-deletion", machineARN("deletion"))
 	cmd.Env = environment(record(t, d.aws).server.URL)
 	out, err := cmd.Output()
 	var told struct {

@@ -41,6 +41,7 @@ func policies(t *testing.T) map[string][]statement {
 			Type       string `yaml:"Type"`
 			Properties struct {
 				Managed  []string  `yaml:"ManagedPolicyArns"`
+				Roles    []string  `yaml:"Roles"`
 				Document yaml.Node `yaml:"PolicyDocument"`
 				Policies yaml.Node `yaml:"Policies"`
 			} `yaml:"Properties"`
@@ -49,6 +50,12 @@ func policies(t *testing.T) map[string][]statement {
 	readTemplate(t, &template)
 	roles := map[string][]statement{}
 	for name, r := range template.Resources {
+		if r.Type == "AWS::IAM::Policy" { // of a stack with all that can be chosen
+			for _, role := range r.Properties.Roles {
+				function := strings.ToLower(strings.TrimSuffix(role, "Role"))
+				roles[function] = append(roles[function], statements(t, r.Properties.Document)...)
+			}
+		}
 		if r.Type != "AWS::IAM::Role" {
 			continue
 		}
@@ -124,7 +131,7 @@ func resolve(t *testing.T, name string) string {
 		"Key.Arn": arn("kms", "key/lethe"), "Logs.Arn": arn("logs", "log-group:lethe"),
 		"ExportMachine": machineARN("export"), "DeletionMachine": machineARN("deletion"),
 		"AWS::Partition": "aws", "AWS::Region": cloudtest.Region, "AWS::AccountId": cloudtest.Account, "AWS::StackName": "lethe",
-		"Deployment": "lethe", "ArtifactBucket": "code",
+		"Deployment": "lethe", "ArtifactBucket": "code", "LedgerCopy": ledgerCopy, "MailFrom": mailDomain,
 	}
 	if value, ok := known[name]; ok {
 		return value

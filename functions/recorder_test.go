@@ -122,8 +122,12 @@ func signedFor(r *http.Request) string {
 // requested tells which calls a request amounts to.
 func requested(r *http.Request, body []byte) ([]call, error) {
 	service := signedFor(r)
-	if service == "s3" {
+	switch service {
+	case "s3":
 		return requestedOfS3(r, body)
+	case "ses":
+		identity := arn("ses", "identity/"+mailDomain)
+		return []call{{"ses:SendEmail", identity}, {"ses:SendRawEmail", identity}}, nil
 	}
 	_, action, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
 	var in struct {
@@ -176,14 +180,15 @@ var transactActions = map[string]string{
 }
 
 func requestedOfS3(r *http.Request, body []byte) ([]call, error) {
-	key, ok := strings.CutPrefix(r.URL.Path, "/"+bucket+"/")
+	name, key, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	of := "arn:aws:s3:::" + name
 	query := r.URL.Query()
-	if !ok || key == "" {
+	if key == "" {
 		switch {
 		case query.Has("list-type"):
-			return []call{{"s3:ListBucket", arnOfBucket + "?" + query.Get("prefix")}}, nil
+			return []call{{"s3:ListBucket", of + "?" + query.Get("prefix")}}, nil
 		case query.Has("uploads"):
-			return []call{{"s3:ListBucketMultipartUploads", arnOfBucket + "?" + query.Get("prefix")}}, nil
+			return []call{{"s3:ListBucketMultipartUploads", of + "?" + query.Get("prefix")}}, nil
 		case query.Has("delete"):
 			var in struct{ Object []struct{ Key string } }
 			if err := xml.Unmarshal(body, &in); err != nil {
@@ -191,13 +196,13 @@ func requestedOfS3(r *http.Request, body []byte) ([]call, error) {
 			}
 			var all []call
 			for _, o := range in.Object {
-				all = append(all, call{"s3:DeleteObject", arnOfBucket + "/" + o.Key})
+				all = append(all, call{"s3:DeleteObject", of + "/" + o.Key})
 			}
 			return all, nil
 		}
 		return nil, fmt.Errorf("%s of the bucket", r.Method)
 	}
-	calls := []call{{"", arnOfBucket + "/" + key}}
+	calls := []call{{"", of + "/" + key}}
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
 		calls[0].action = "s3:GetObject"

@@ -26,6 +26,8 @@ type Config struct {
 	KeyVersions  []int         // LETHE_KEY_VERSIONS, comma-separated, the one to write under last; 1
 	CancelWindow time.Duration // LETHE_CANCEL_WINDOW; 24h
 	BackupLife   time.Duration // LETHE_BACKUP_DAYS, how long backups are kept; 0, not told
+	MailFrom     string        // LETHE_MAIL_FROM, whom mail is from; empty where none is sent
+	PublicURL    string        // LETHE_PUBLIC_URL, where people reach the deployment; needed by what sends mail
 	Level        slog.Level    // LETHE_LOG: debug, info, warn or error; info
 }
 
@@ -43,6 +45,8 @@ func ConfigFromEnv() (Config, error) {
 		Keys:       e.match("LETHE_KEYS", `(/[A-Za-z0-9_.-]+)+`),
 		LedgerCopy: e.optional("LETHE_LEDGER_COPY", bucketName),
 	}
+	c.MailFrom = e.optional("LETHE_MAIL_FROM", `[^<>@]+ <[^<>@\s]+@[^<>@\s]+>`)
+	c.PublicURL = e.optional("LETHE_PUBLIC_URL", `https?://[^/?#\s]+`)
 	c.Restored = e.yes("LETHE_RESTORED")
 	c.KeyVersions = e.versions("LETHE_KEY_VERSIONS")
 	c.CancelWindow = e.duration("LETHE_CANCEL_WINDOW", 24*time.Hour)

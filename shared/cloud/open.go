@@ -44,9 +44,16 @@ type Platform struct {
 	Keys       kind.Keyring
 	Clock      dsr.Clock
 	Log        *slog.Logger
+	// Sender sends mail. Open leaves it nil: package ses has it, for the functions that
+	// send any.
+	Sender dsr.Sender
+	// Connection and MailFrom are what package ses makes it of.
+	Connection aws.Config
+	MailFrom   string
 
-	tables   restoredRow
-	settings dsr.Settings
+	publicURL string
+	tables    restoredRow
+	settings  dsr.Settings
 }
 
 // taskLife is the longest that Lambda lets a task run: the Timeout of the tasks'
@@ -87,7 +94,9 @@ func OpenWith(ctx context.Context, a aws.Config, c Config) (*Platform, error) {
 		Clock:    time.Now,
 		tables:   restoredRow{c.Control, c.Subjects},
 		Log:      slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: c.Level})),
-		settings: dsr.Settings{CancelWindow: c.CancelWindow, TaskLife: taskLife, BackupLife: c.BackupLife},
+		settings: dsr.Settings{CancelWindow: c.CancelWindow, TaskLife: taskLife, BackupLife: c.BackupLife, Mail: c.MailFrom != ""},
+
+		Connection: a, MailFrom: c.MailFrom, publicURL: c.PublicURL,
 	}
 	if c.CancelWindow == 0 {
 		p.settings.CancelWindow = -1 // none; zero would be the default
@@ -104,6 +113,7 @@ func (p *Platform) Service(accounts dsr.Accounts, sources ...dsr.Source) *dsr.Se
 	return dsr.New(dsr.Parts{
 		Control: p.Control, Bucket: p.Bucket, LedgerCopy: p.LedgerCopy, Workflow: p.Workflow,
 		Sources: sources, Accounts: accounts, Keys: p.Keys, Clock: p.Clock, Log: p.Log, Settings: p.settings,
+		Sender: p.Sender, PublicURL: func() string { return p.publicURL },
 	})
 }
 

@@ -200,7 +200,7 @@ const mostNews = 50
 func (s *Service) tell(r Request, was, to Status, action string) ([]table.Op, error) {
 	n := news{Task: r.Task, Attempt: r.Attempt}
 	switch {
-	case s.Sender == nil:
+	case !s.Settings.Mail:
 		return nil, nil
 	case was.Open() && (to == Success || to == Failure):
 		n.What = newsEnded

@@ -109,7 +109,7 @@ type Parts struct {
 	Log      *slog.Logger
 	// LedgerCopy is a second place for the ledger of erasures, or nil.
 	LedgerCopy blob.Bucket
-	// Sender sends mail to people who work with Lethe; nil sends none.
+	// Sender sends mail to people who work with Lethe; nil leaves that to another process.
 	Sender Sender
 	// PublicURL returns the address at which people reach Lethe, for links in mail; nil,
 	// or empty, where nobody knows it.
@@ -130,6 +130,9 @@ type Settings struct {
 	// export that failed less than that ago still holds its claims.
 	TaskLife time.Duration
 	Laps     int // asks of one task in one execution; 12
+	// Mail means that people are told of requests by mail, by whatever process of the
+	// deployment has a Sender.
+	Mail bool
 	// BackupLife is how long a backup is kept, for certificates; 0 where nobody said.
 	BackupLife time.Duration
 }

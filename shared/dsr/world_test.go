@@ -66,10 +66,12 @@ func (w *world) build() {
 	if w.store != nil {
 		sources = []dsr.Source{w.store}
 	}
+	settings := w.settings
+	settings.Mail = w.sender != nil
 	w.Service = dsr.New(dsr.Parts{
 		Control: w.control, Bucket: w.bucket, Workflow: w.flow, Sources: sources, Accounts: accounts{w.control, w.rules, w.handlers, w.tokens},
 		Keys: w.keys, Clock: w.now, Sender: w.sender, PublicURL: func() string { return "https://lethe.example/" },
-		Log: w.log, LedgerCopy: w.copy, Settings: w.settings,
+		Log: w.log, LedgerCopy: w.copy, Settings: settings,
 	})
 }
 

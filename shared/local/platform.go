@@ -197,6 +197,7 @@ func (p *Platform) Service(a dsr.Accounts, settings dsr.Settings, sources ...dsr
 	if settings.TaskLife == 0 {
 		settings.TaskLife = taskLife
 	}
+	settings.Mail = p.Sender != nil
 	parts := dsr.Parts{
 		Control: p.Control, Bucket: p.Bucket, Workflow: w, Sources: sources, Accounts: a,
 		Keys: p.Keys, Clock: p.Clock, Log: p.config.Log, Settings: settings,

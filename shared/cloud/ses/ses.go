@@ -28,6 +28,13 @@ import (
 // again by the SDK and arrives twice. Lethe-Message-ID is then the same.
 func NewSender(client *sesv2.Client, from string) dsr.Sender { return sender{client, from} }
 
+// Use gives the functions on p what sends their mail, if the deployment sends any.
+func Use(p *cloud.Platform) {
+	if p.MailFrom != "" {
+		p.Sender = NewSender(sesv2.NewFromConfig(p.Connection), p.MailFrom)
+	}
+}
+
 type sender struct {
 	client *sesv2.Client
 	from   string
