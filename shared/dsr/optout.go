@@ -154,7 +154,7 @@ func (s *Service) optOut(ctx context.Context, project string, ids []kind.Subject
 	if err := s.addOwners(ctx, b, project, fresh, words); err != nil {
 		return 0, err
 	}
-	if err := s.auditWords(ctx, project, by, "opt out"); err != nil {
+	if err := s.auditWords(ctx, project, by, "opt out", words); err != nil {
 		return 0, err
 	}
 	if err := s.writeWords(ctx, project, words); err != nil {
@@ -205,7 +205,7 @@ func (s *Service) OptIn(ctx context.Context, project string, raw []string, by By
 			marks = append(marks, w.Name)
 		}
 		if look == 0 {
-			if err := s.auditWords(ctx, project, by, "opt in"); err != nil {
+			if err := s.auditWords(ctx, project, by, "opt in", words); err != nil {
 				return out, err
 			}
 		}
@@ -364,9 +364,18 @@ func (s *Service) addOwners(ctx context.Context, b Blocker, project string, ids 
 	return nil
 }
 
-// auditWords writes down who opts somebody out or in.
-func (s *Service) auditWords(ctx context.Context, project string, by By, action string) error {
-	return kind.Wrap("audit", s.Accounts.Record(ctx, Entry{Project: project, Time: s.now(), Actor: by.Actor, From: by.From, Action: action}))
+// auditWords writes down who opts whom out or in, by their marks.
+func (s *Service) auditWords(ctx context.Context, project string, by By, action string, words []Word) error {
+	for part := range slices.Chunk(words, marksOfPage) {
+		e := Entry{Project: project, Time: s.now(), Actor: by.Actor, From: by.From, Action: action}
+		for _, w := range part {
+			e.Subjects = append(e.Subjects, w.Name)
+		}
+		if err := s.Accounts.Record(ctx, e); err != nil {
+			return kind.Wrap("audit", err)
+		}
+	}
+	return nil
 }
 
 // writeWords puts words into the ledger, before they stand: those that share what an

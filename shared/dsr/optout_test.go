@@ -681,3 +681,23 @@ func TestOptOutsAcrossARenewedKey(t *testing.T) {
 		t.Errorf("opted in %d; still out: %s", got.Changed, w.out("ann", "bob", "cem", "$device:a", "$device:b"))
 	}
 }
+
+// The audit trail tells who was opted out and in, by their marks alone.
+func TestOptOutsInTheAuditTrail(t *testing.T) {
+	w := newWorld(t)
+	w.people()
+	by := dsr.By{Actor: "pat@example.com"}
+	if _, err := w.OptOut(t.Context(), project, []string{"ann"}, by); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.OptIn(t.Context(), project, []string{"ann"}, by); err != nil {
+		t.Fatal(err)
+	}
+	text := w.stored()
+	for _, action := range []string{"opt out", "opt in"} {
+		want := `"action":"` + action + `","subjects":["` + w.keys.Mark(project, "ann") + `"]`
+		if !strings.Contains(text, want) {
+			t.Errorf("the trail does not have %s", want)
+		}
+	}
+}

@@ -91,8 +91,7 @@ type Entry struct {
 	Detail  string    `json:"detail,omitempty"` // which member, token or setting, what it was and what it is
 	Task    string    `json:"task,omitempty"`   // the request
 	From    string    `json:"from,omitempty"`   // network address
-	// Subjects are the marks of the identifiers that were given, where it was about
-	// them and not about a request.
+	// Subjects are the marks of those who were opted out or in.
 	Subjects []string `json:"subjects,omitempty"`
 }
 

@@ -104,7 +104,7 @@ func (s *Service) follow(ctx context.Context, project string, ties []Tie, origin
 		return err
 	}
 	if action != "" {
-		if err := s.auditWords(ctx, project, by, action); err != nil {
+		if err := s.auditWords(ctx, project, by, action, words); err != nil {
 			return err
 		}
 	}
