@@ -270,7 +270,7 @@ func (d *deployment) mail(t *testing.T) {
 	for _, m := range all.SES.RawMessage {
 		whole := strings.NewReplacer("=\r\n", "", "=\n", "").Replace(m.Raw)
 		for _, subject := range []string{"An export is ready", "A deletion is complete", "A request failed", "Your GDPR token ends in 25 days"} {
-			if strings.Contains(whole, "Subject: "+subject) && slices.Equal(m.Destinations, []string{"owner@example.com"}) && strings.Contains(whole, "https://lethe.example/") {
+			if strings.Contains(whole, "Subject: "+subject) && slices.Contains(m.Destinations, "owner@example.com") && strings.Contains(whole, "https://lethe.example/") {
 				told[subject]++
 			}
 		}
