@@ -56,7 +56,7 @@ func (a *Accounts) rules(ctx context.Context, project string) (dsr.Rules, map[ta
 // does, and returns them as they are then. Each changed member stands in the audit
 // trail, with what it was: one of the project in the project's, one of the
 // organisation in its own. Rules that cannot be are kind.Invalid, as is what change
-// returns; kind.Conflict means that somebody else changed them at the same moment.
+// returns; kind.Forbidden that a program would raise the guard's limits; kind.Conflict means that somebody else changed them at the same moment.
 // Then nothing was changed.
 func (a *Accounts) SetRules(ctx context.Context, project string, by dsr.By, change func(*dsr.Rules) error) (dsr.Rules, error) {
 	const op = "change rules"
@@ -71,6 +71,9 @@ func (a *Accounts) SetRules(ctx context.Context, project string, by dsr.By, chan
 	}
 	if next, err = next.Check(); err != nil {
 		return was, err
+	}
+	if looser(was.Guard, next.Guard) && !isHuman(by.Actor) && by.Actor != Local.Name {
+		return was, kind.Say(kind.Forbidden, "A person has to raise the limits of guard, not a program: above them a second person has to confirm a deletion.")
 	}
 	now := a.clock().UTC()
 	var ops []table.Op
@@ -109,6 +112,11 @@ func (a *Accounts) SetRules(ctx context.Context, project string, by dsr.By, chan
 		return was, kind.Wrap(op, err)
 	}
 	return next, nil
+}
+
+// looser reports whether a guard lets something pass that the one before did not.
+func looser(was, next dsr.Guard) bool {
+	return next.Share > was.Share || next.Rows > was.Rows || next.IDs > was.IDs
 }
 
 // difference tells which members of two records of one type differ, as

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"testing"
 
+	"lethe/shared/account"
 	"lethe/shared/dsr"
 	"lethe/shared/kind"
 )
@@ -93,6 +94,29 @@ func TestAuditEntriesGo(t *testing.T) {
 		w.now = w.now.AddDate(0, step.months, 0)
 		if got := entries(); got != step.left {
 			t.Errorf("%s: %d entries, want %d", w.now.Format("2006-01-02"), got, step.left)
+		}
+	}
+}
+
+// A program cannot let its own deletions pass the guard.
+func TestOnlyPeopleLoosenTheGuard(t *testing.T) {
+	w := newWorld()
+	c := w.found(t)
+	for _, try := range []struct {
+		by     string
+		change func(*dsr.Guard)
+		want   kind.Kind
+	}{
+		{c.ServiceAccount, func(g *dsr.Guard) { g.Share++ }, kind.Forbidden},
+		{c.ServiceAccount, func(g *dsr.Guard) { g.Rows++ }, kind.Forbidden},
+		{c.ServiceAccount, func(g *dsr.Guard) { g.IDs++; g.Share-- }, kind.Forbidden},
+		{c.ServiceAccount, func(g *dsr.Guard) { g.Share--; g.Rows--; g.IDs-- }, ""},
+		{pat, func(g *dsr.Guard) { g.Share++; g.Rows++; g.IDs++ }, ""},
+		{account.Local.Name, func(g *dsr.Guard) { g.Share++ }, ""},
+	} {
+		_, err := w.SetRules(t.Context(), c.ProjectID, by(try.by), func(r *dsr.Rules) error { try.change(&r.Guard); return nil })
+		if kind.Of(err) != try.want || err != nil && kind.Sentence(err) == "" {
+			t.Errorf("%s: got %v, want %q", try.by, err, try.want)
 		}
 	}
 }
