@@ -26,6 +26,7 @@ import (
 	"lethe/shared/account"
 	"lethe/shared/cloud"
 	"lethe/shared/dsr"
+	"lethe/shared/table"
 )
 
 func TestFunctionsBuildForLambda(t *testing.T) {
@@ -106,6 +107,7 @@ func TestRequestsRunThroughTheFunctions(t *testing.T) {
 	d.mail(t)
 	d.account(t)
 	d.ledger(t)
+	d.retire(t)
 	d.putBack(t)
 	for _, secret := range []string{"amelie", "bruno", "chloe", "dora", "emil", "nobody-of-that-name", "a lamp", d.GDPRToken, d.APISecret, d.ServiceSecret} {
 		if strings.Contains(d.logs(), secret) {
@@ -338,6 +340,54 @@ func (d *deployment) ledger(t *testing.T) {
 	}
 	if ours, theirs := list(bucket), list(ledgerCopy); len(ours) == 0 || !slices.Equal(ours, theirs) {
 		t.Errorf("the ledger has %v, its copy %v", ours, theirs)
+	}
+}
+
+// retire moves the end of a deletion back, and lets Sweep take its identifiers and then
+// its record away.
+func (d *deployment) retire(t *testing.T) {
+	t.Helper()
+	task := d.submit(t, deletions, `{"distinct_ids":["bruno"]}`)
+	d.wait(t, deletions, task, "FAILURE") // nothing of his is left
+	control := cloud.NewTable(d.records, controlTable, time.Now)
+	key := table.Key{PK: "request#" + task, SK: "request"}
+	for _, c := range []struct {
+		row  string
+		ago  time.Duration
+		says string
+	}{{"ended#with-ids", 31 * 24 * time.Hour, `"distinct_ids":[]`}, {"ended#without-ids", 800 * 24 * time.Hour, "NOT_FOUND"}} {
+		item, err := control.Get(t.Context(), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var request map[string]any
+		if err := json.Unmarshal(item.Data, &request); err != nil {
+			t.Fatal(err)
+		}
+		ended, err := time.Parse(time.RFC3339Nano, request["finished"].(string))
+		if err != nil {
+			t.Fatal(err)
+		}
+		earlier := time.Now().Add(-c.ago).UTC().Truncate(time.Millisecond)
+		request["finished"] = earlier
+		if item.Data, err = json.Marshal(request); err != nil {
+			t.Fatal(err)
+		}
+		row := func(at time.Time) table.Key {
+			return table.Key{PK: c.row, SK: fmt.Sprintf("%013d#%s", at.UnixMilli(), task)}
+		}
+		if _, err := control.Get(t.Context(), row(ended)); err != nil {
+			t.Fatalf("%s: %v", c.row, err)
+		}
+		if err := control.Write(t.Context(), table.Put(item, table.IfAt(item.Version)), table.Delete(row(ended), table.Cond{}), table.Put(table.Item{Key: row(earlier)}, table.Cond{})); err != nil {
+			t.Fatal(err)
+		}
+		if answer, err := d.running["sweep"].Invoke(t.Context(), []byte(`{}`)); err != nil || answer.Failed {
+			t.Errorf("sweep: %s, %v", answer.Body, err)
+		}
+		if out := d.api(t, http.MethodGet, deletions+task, ""); !strings.Contains(out.body, c.says) {
+			t.Errorf("%s: %d %s, want %s", c.row, out.status, out.body, c.says)
+		}
 	}
 }
 

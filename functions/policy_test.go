@@ -155,7 +155,6 @@ var spare = map[string][]string{
 	"erase":   {"dynamodb:BatchGetItem", "dynamodb:BatchWriteItem", "dynamodb:ConditionCheckItem", "dynamodb:PutItem", "s3:PutObject"},
 	"finish":  {"dynamodb:BatchWriteItem", "s3:AbortMultipartUpload"},
 	"pack":    {"s3:AbortMultipartUpload", "s3:DeleteObject", "s3:ListBucket", "s3:ListBucketMultipartUploads"},
-	"sweep":   {"dynamodb:BatchWriteItem", "dynamodb:DeleteItem", "s3:DeleteObject"},
 	"plan":    {"s3:AbortMultipartUpload", "s3:DeleteObject", "s3:ListBucket", "s3:ListBucketMultipartUploads"},
 }
 
