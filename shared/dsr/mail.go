@@ -185,14 +185,14 @@ type news struct {
 type what string
 
 const (
-	newsEnded what = "ended" // to the requester
+	newsEnded what = "ended" // to the requester, if that one handles requests still
 	newsHeld  what = "held"  // to everyone who may confirm it
 )
 
 // newsLife is how long it is tried to tell people of something.
 const newsLife = 7 * 24 * time.Hour
 
-// mostNews is how much of it one sweep tells.
+// mostNews is how much of it one sweep tries to tell.
 const mostNews = 50
 
 // tell makes the operations by which a sweep tells people of r, which has just come to
@@ -213,39 +213,54 @@ func (s *Service) tell(r Request, was, to Status, action string) ([]table.Op, er
 	if err != nil {
 		return nil, err
 	}
+	item.Expires = s.now().Add(newsLife + 24*time.Hour) // where mail was turned off since
 	return []table.Op{table.Put(item, table.Cond{})}, nil
 }
 
-// tellNews tells people what is new, and reports what went wrong with some of it.
+// tellNews tells people what is new, and reports what went wrong with some of it. What
+// waits for its claim to get old stands in nobody's way. A carrier that is down ends
+// it: the rest is for the next sweep, and this one has requests to look after.
 func (s *Service) tellNews(ctx context.Context) error {
 	if s.Sender == nil {
 		return nil
 	}
-	page, err := s.Control.Query(ctx, table.Query{PK: newsPartition, Limit: mostNews})
-	if err != nil {
-		return kind.Wrap("look for news", err)
-	}
 	var failed error
-	for _, item := range page.Items {
-		n, err := decode[news](item)
-		done := err != nil // it cannot be told
-		if err == nil {
-			done, err = s.tellOne(ctx, n)
-		}
+	q := table.Query{PK: newsPartition}
+	for tried := 0; ; {
+		page, err := s.Control.Query(ctx, q)
 		if err != nil {
-			failed = kind.Wrap("tell of "+n.Task, err)
+			return kind.Wrap("look for news", err)
 		}
-		if !done && newsOf(item.SK).Before(s.now().Add(-newsLife)) {
-			s.Log.ErrorContext(ctx, "news of a request could not be mailed for 7 days, and is given up", "task", n.Task)
-			done = true
-		}
-		if done {
-			if err := s.Control.WriteMany(ctx, []table.Op{table.Delete(item.Key, table.Cond{})}); err != nil {
-				return kind.Wrap("put news away", err)
+		for _, item := range page.Items {
+			n, err := decode[news](item)
+			done := err != nil // it cannot be told
+			if err == nil {
+				done, err = s.tellOne(ctx, n)
+			}
+			if err != nil {
+				failed = kind.Wrap("tell of "+n.Task, err)
+			}
+			if !done && newsOf(item.SK).Before(s.now().Add(-newsLife)) {
+				s.Log.ErrorContext(ctx, "news of a request could not be mailed for 7 days, and is given up", "task", n.Task)
+				done = true
+			}
+			if done {
+				if err := s.Control.WriteMany(ctx, []table.Op{table.Delete(item.Key, table.Cond{})}); err != nil {
+					return kind.Wrap("put news away", err)
+				}
+			}
+			if done || err != nil {
+				tried++
+			}
+			if k := kind.Of(err); k == kind.Unavailable || k == kind.Throttled || tried == mostNews {
+				return failed
 			}
 		}
+		if page.Next == "" {
+			return failed
+		}
+		q.After = page.Next
 	}
-	return failed
 }
 
 // tellOne sends the letters of one piece of news, and reports whether all were.
@@ -260,17 +275,16 @@ func (s *Service) tellOne(ctx context.Context, n news) (done bool, err error) {
 	if r.Attempt != n.Attempt || n.What == newsHeld && r.Hold != HoldGuard || n.What == newsEnded && r.Status.Open() {
 		return true, nil // something else is new since
 	}
-	to := []string{r.Requester}
-	if n.What == newsHeld {
-		if to, err = s.Accounts.Handlers(ctx, r.Project); err != nil {
-			return false, err
-		}
+	to, err := s.Accounts.Handlers(ctx, r.Project)
+	if err != nil {
+		return false, err
 	}
 	done = true
 	l := s.letterOf(r, n.What)
 	for _, address := range to {
-		if !strings.Contains(address, "@") {
-			continue // a program asked for it
+		// Neither a program that asked, nor who may not see the request any more.
+		if n.What == newsEnded && !strings.EqualFold(address, r.Requester) {
+			continue
 		}
 		id := mailID("news", r.Task, fmt.Sprint(n.Attempt), string(n.What), strings.ToLower(address))
 		sent, err := s.once(ctx, l.message(id, address), fmt.Sprintf("%s %s: %s", r.Type, r.Task, n.What))
@@ -298,15 +312,24 @@ func (s *Service) letterOf(r Request, w what) letter {
 			fmt.Sprintf("It can be downloaded until %s.", r.Day(r.Finished.Add(s.Settings.ArchiveLife)))}
 	case r.Status == Success:
 		l.subject = "A deletion is complete"
-		l.paragraphs = []string{fmt.Sprintf("The %s that you asked for is complete: %d events and %d profiles were there, and none is left. Its certificate can be downloaded.", name, r.Before.Events, r.Before.Profiles), about}
+		l.paragraphs = []string{fmt.Sprintf("The %s that you asked for is complete. ", name) + fmt.Sprintf(remains[r.Disclosure], r.Before.Events, r.Before.Profiles) + " Its certificate can be downloaded.", about}
 	default:
 		l.subject = "A request failed"
 		l.paragraphs = []string{fmt.Sprintf("The %s that you asked for ended in failure. %s", name, r.Reason), about}
+		then := "Tell the person so. If something should have been found, make a new request, with other identifiers or in another project."
 		if r.Broken {
-			l.paragraphs = append(l.paragraphs, "It can be run again, and goes on from what is done.")
+			then = "It can be run again, and goes on from what is done. Until then the person has no answer."
 		}
+		l.paragraphs = append(l.paragraphs, then)
 	}
 	return l
+}
+
+// remains says what became of so many events and profiles.
+var remains = map[Disclosure]string{
+	Data:       "%d events and %d profiles were there, and none is left.",
+	Categories: "%d events were made bare, so that of each only its name and its day are left, and %d profiles were removed.",
+	Sources:    "The properties that describe the means of collection were taken out of %d events and %d profiles, which stay.",
 }
 
 // inProject is the project of r as people know it.

@@ -45,21 +45,19 @@ func (s *Service) Remind(ctx context.Context) error {
 	})
 	all = append(all, err)
 	for _, pk := range []string{openPartition, brokenPartition} {
-		all = append(all, s.eachIn(ctx, table.Query{PK: pk}, func(r Request) error {
+		err := s.eachIn(ctx, table.Query{PK: pk}, func(r Request) error {
 			if left := daysTo(r.Due, now, location(r.TimeZone)); left > requestDays[0] || left < -mostLate {
 				return ctx.Err()
 			}
 			to, err := s.Accounts.Handlers(ctx, r.Project)
-			if err != nil {
-				return err
-			}
 			// An extension makes it another deadline.
-			all = append(all, s.remind(ctx, deadline{
+			all = append(all, err, s.remind(ctx, deadline{
 				id: "due " + r.Task + " " + moment(r.Due), at: r.Due, zone: location(r.TimeZone), days: requestDays, to: to, about: string(r.Type) + " " + r.Task + ": due",
 				letter: func(left int) letter { return s.dueLetter(r, left) },
 			}))
 			return ctx.Err()
-		}))
+		})
+		all = append(all, err)
 	}
 	return errors.Join(all...)
 }
@@ -178,7 +176,10 @@ func (s *Service) dueLetter(r Request, left int) letter {
 	case r.Hold != "":
 		l.paragraphs = append(l.paragraphs, "It waits for a confirmation, and nothing is done about it before. Confirm it or cancel it.")
 	}
-	if r.Extension == "" && left >= 0 {
+	switch {
+	case left < 0:
+		l.paragraphs = append(l.paragraphs, "The day is past, and it is too late to extend it: answer it now, and tell the person why it took longer.")
+	case r.Extension == "":
 		l.paragraphs = append(l.paragraphs, "If more time is needed, the law allows one extension, of which the person has to be told before the day is over.")
 	}
 	return l

@@ -39,6 +39,7 @@ type world struct {
 	rules    dsr.Rules
 	handlers []string
 	tokens   []dsr.ExpiringToken
+	troubled string // the project whose handlers cannot be read
 	sender   dsr.Sender
 	log      *slog.Logger
 	keys     kind.Keyring
@@ -69,7 +70,7 @@ func (w *world) build() {
 	settings := w.settings
 	settings.Mail = w.sender != nil
 	w.Service = dsr.New(dsr.Parts{
-		Control: w.control, Bucket: w.bucket, Workflow: w.flow, Sources: sources, Accounts: accounts{w.control, w.rules, w.handlers, w.tokens},
+		Control: w.control, Bucket: w.bucket, Workflow: w.flow, Sources: sources, Accounts: accounts{w.control, w.rules, w.handlers, w.tokens, w.troubled},
 		Keys: w.keys, Clock: w.now, Sender: w.sender, PublicURL: func() string { return "https://lethe.example/" },
 		Log: w.log, LedgerCopy: w.copy, Settings: settings,
 	})
@@ -323,9 +324,15 @@ type accounts struct {
 	rules    dsr.Rules
 	handlers []string
 	tokens   []dsr.ExpiringToken
+	troubled string
 }
 
-func (a accounts) Handlers(context.Context, string) ([]string, error) { return a.handlers, nil }
+func (a accounts) Handlers(_ context.Context, project string) ([]string, error) {
+	if project == a.troubled {
+		return nil, kind.E(kind.Unavailable, "read the members")
+	}
+	return a.handlers, nil
+}
 
 func (a accounts) Rules(context.Context, string) (dsr.Rules, error) { return a.rules, nil }
 
