@@ -4,7 +4,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/mail"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -16,6 +15,7 @@ import (
 
 	"lethe/shared/account"
 	"lethe/shared/local"
+	"lethe/shared/mail"
 )
 
 // settings are the flags of serve.
@@ -91,8 +91,8 @@ func (s *settings) check() error {
 	if s.demo && s.owner != "" {
 		return failure{statusUsage, "--owner and --demo do not go together: a demo has an owner of its own."}
 	}
-	if _, err := mail.ParseAddress(s.mailFrom); err != nil {
-		return failure{statusUsage, "--mail-from takes an address, such as lethe@example.com or \"Lethe <lethe@example.com>\"."}
+	if _, err := mail.Sender(s.mailFrom); err != nil {
+		return failure{statusUsage, "--mail-from takes an address of ASCII characters, such as lethe@example.com or \"Lethe <lethe@example.com>\"."}
 	}
 	if u, err := url.Parse(s.publicURL); s.publicURL != "" && (err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.RawQuery != "" || u.Fragment != "") {
 		return failure{statusUsage, "--public-url takes an address such as https://lethe.example.com."}

@@ -74,6 +74,7 @@ func TestMailFlags(t *testing.T) {
 		args []string
 	}{
 		{"--mail-from", []string{"--mail-from", "nobody"}},
+		{"--mail-from", []string{"--mail-from", "löthe@example.com"}},
 		{"--public-url", []string{"--public-url", "lethe.example"}},
 		{"smtp://", []string{"--smtp", "mail.example.com"}},
 		{"LETHE_SMTP_PASSWORD", []string{"--smtp", "smtp://pat@mail.example.com"}},

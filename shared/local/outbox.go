@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"lethe/shared/dsr"
@@ -27,6 +28,9 @@ var _ dsr.Sender = (*Outbox)(nil)
 // messages are from, as for mail.Compose. What a crash left half-written goes.
 func OpenOutbox(dir, from string) (*Outbox, error) {
 	const op = "open the outbox"
+	if _, err := mail.Sender(from); err != nil {
+		return nil, err
+	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fileError(op, err)
 	}
@@ -45,7 +49,7 @@ func OpenOutbox(dir, from string) (*Outbox, error) {
 const emlSuffix = ".eml"
 
 // Expire removes the messages that were put there before a time: they hold addresses,
-// and links.
+// and links. What is not named as Lethe's messages are is somebody else's, and stays.
 func (o *Outbox) Expire(before time.Time) error {
 	const op = "expire mail"
 	entries, err := os.ReadDir(o.dir)
@@ -54,8 +58,8 @@ func (o *Outbox) Expire(before time.Time) error {
 	}
 	for _, e := range entries {
 		info, err := e.Info()
-		if errors.Is(err, fs.ErrNotExist) || err == nil && (filepath.Ext(e.Name()) != emlSuffix || !info.ModTime().Before(before)) {
-			continue // somebody took it, or it is none of Lethe's
+		if errors.Is(err, fs.ErrNotExist) || err == nil && (!isMessage(e.Name()) || !info.ModTime().Before(before)) {
+			continue
 		}
 		if err != nil {
 			return fileError(op, err)
@@ -65,6 +69,13 @@ func (o *Outbox) Expire(before time.Time) error {
 		}
 	}
 	return nil
+}
+
+// isMessage reports whether Send names its files so.
+func isMessage(name string) bool {
+	sum, found := strings.CutSuffix(name, emlSuffix)
+	raw, err := hex.DecodeString(sum)
+	return found && err == nil && len(raw) == sha256.Size
 }
 
 // Send implements dsr.Sender. The message is on the disk when it returns nil.

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"lethe/shared/dsr"
 	"lethe/shared/dsr/dsrtest"
@@ -87,12 +88,56 @@ func TestOutboxErrors(t *testing.T) {
 		t.Errorf("into a folder that is gone: got %v, want Unavailable without the address", err)
 	}
 	for _, from := range []string{"", "lethe", "lethe@example.com\r\nBcc: eve@example.com", "a@example.com, b@example.com", "löthe@example.com"} {
-		outbox, err := local.OpenOutbox(t.TempDir(), from)
+		if _, err := local.OpenOutbox(t.TempDir(), from); kind.Of(err) != kind.Invalid || kind.Sentence(err) == "" {
+			t.Errorf("from %q: got %v, want Invalid with a sentence", from, err)
+		}
+	}
+}
+
+// Old messages go, and nothing that somebody else keeps in the folder.
+func TestOutboxExpires(t *testing.T) {
+	dir := t.TempDir()
+	outbox, err := local.OpenOutbox(dir, dsrtest.From)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"old", "new"} {
+		if err := outbox.Send(t.Context(), dsr.Message{ID: id, To: "pat@example.com", Subject: "Hello", Text: "the " + id + " one"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"holiday.eml", "notes.txt"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("mine"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	names, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	for _, name := range names {
+		text, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := outbox.Send(t.Context(), m); kind.Of(err) != kind.Invalid {
-			t.Errorf("from %q: got %v, want Invalid", from, err)
+		if !strings.Contains(string(text), "the new one") {
+			if err := os.Chtimes(name, now, now.Add(-31*24*time.Hour)); err != nil {
+				t.Fatal(err)
+			}
 		}
+	}
+	if err := outbox.Expire(now.Add(-30 * 24 * time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	var left []string
+	for _, name := range names {
+		if text, err := os.ReadFile(name); err == nil {
+			left = append(left, string(text))
+		}
+	}
+	all := strings.Join(left, "\n")
+	if len(left) != 3 || strings.Count(all, "mine") != 2 || !strings.Contains(all, "the new one") {
+		t.Errorf("left are %q, want the new message and what is not Lethe's", left)
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	netmail "net/mail"
 	"net/netip"
 	"net/url"
 	"strings"
@@ -63,9 +62,9 @@ func OpenSMTP(server, password, from string, roots *x509.CertPool) (*SMTP, error
 	s.address = net.JoinHostPort(s.host, port)
 	ip, err := netip.ParseAddr(s.host)
 	s.local = strings.EqualFold(s.host, "localhost") || err == nil && ip.IsLoopback()
-	sender, err := netmail.ParseAddress(from)
+	sender, err := mail.Sender(from)
 	if err != nil {
-		return nil, kind.Say(kind.Invalid, "The sender of mail must be an address, such as lethe@example.com or Lethe <lethe@example.com>.")
+		return nil, err
 	}
 	s.envelope = sender.Address
 	if s.user != "" && password == "" {
@@ -100,6 +99,9 @@ func (s *SMTP) Send(ctx context.Context, m dsr.Message) error {
 		return smtpError(op+": sender", err)
 	}
 	if err := c.Rcpt(m.To, nil); err != nil {
+		if said := answered(err); isOfRecipient(said) {
+			return kind.E(kind.Invalid, op+": recipient", said)
+		}
 		return smtpError(op+": recipient", err)
 	}
 	w, err := c.Data()
@@ -161,27 +163,50 @@ func (s *SMTP) offersTLS(ctx context.Context) bool {
 	return ok
 }
 
-// smtpError classifies an error, and leaves out what the server said: it may quote an
-// address.
+// An answer of a server is its code, and the enhanced one of RFC 3463 if it gave one,
+// without what it said: that may quote an address.
+type answer struct {
+	code     int
+	enhanced smtp.EnhancedCode
+}
+
+func (a answer) Error() string { return fmt.Sprintf("the server answered %d", a.code) }
+
+// answered is what the server answered, or the zero answer.
+func answered(err error) answer {
+	var said *smtp.SMTPError
+	if !errors.As(err, &said) {
+		return answer{}
+	}
+	return answer{said.Code, said.EnhancedCode}
+}
+
+// isOfRecipient reports whether a refusal of RCPT says that there is no such recipient,
+// now and later. That of a sender, which many servers give only then, says nothing of it.
+func isOfRecipient(a answer) bool {
+	switch {
+	case a.code < 500:
+		return false
+	case a.enhanced[0] <= 0:
+		return a.code == 550 || a.code == 551 || a.code == 553
+	}
+	return a.enhanced[0] == 5 && a.enhanced[1] == 1 && a.enhanced[2] != 0 && a.enhanced[2] != 7 && a.enhanced[2] != 8 // which are of the sender
+}
+
+// smtpError classifies an error.
 func smtpError(op string, err error) error {
-	var answer *smtp.SMTPError
-	if !errors.As(err, &answer) {
-		var dns *net.DNSError
-		if errors.As(err, &dns) {
-			return kind.E(kind.Unavailable, op+": the server's name is not found")
-		}
-		var certificate *tls.CertificateVerificationError
-		if errors.As(err, &certificate) {
-			return kind.E(kind.Internal, op+": the server's certificate is not trusted")
-		}
-		return kind.E(kind.Unavailable, op)
-	}
-	said := fmt.Errorf("the server answered %d", answer.Code)
-	switch address := answer.EnhancedCode[0] == 5 && answer.EnhancedCode[1] == 1; {
-	case answer.Code < 500:
+	var dns *net.DNSError
+	var certificate *tls.CertificateVerificationError
+	said := answered(err)
+	switch {
+	case said.code >= 500:
+		return kind.E(kind.Internal, op, said)
+	case said.code > 0:
 		return kind.E(kind.Unavailable, op, said)
-	case address, answer.EnhancedCode[0] <= 0 && (answer.Code == 550 || answer.Code == 551 || answer.Code == 553):
-		return kind.E(kind.Invalid, op, said)
+	case errors.As(err, &dns):
+		return kind.E(kind.Unavailable, op+": the server's name is not found")
+	case errors.As(err, &certificate):
+		return kind.E(kind.Internal, op+": the server's certificate is not trusted")
 	}
-	return kind.E(kind.Internal, op, said)
+	return kind.E(kind.Unavailable, op)
 }

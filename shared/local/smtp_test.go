@@ -176,6 +176,16 @@ func TestSMTPRefusals(t *testing.T) {
 		}
 	}
 	m := dsr.Message{ID: "m", To: "somebody@example.com", Subject: "Hello", Text: "Hello"}
+	for _, from := range []string{"refused@example.com", "late@example.com"} {
+		sender, err := local.OpenSMTP("smtp://pat@"+s.address, "secret", from, s.roots)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Another sender may be let through: the recipient is not to be given up.
+		if err := sender.Send(t.Context(), m); kind.Of(err) != kind.Internal || strings.Contains(err.Error(), "example") {
+			t.Errorf("from %s: got %v, want %v", from, err, kind.Internal)
+		}
+	}
 	if err := s.open(t, "smtp", "pat@", "wrong").Send(t.Context(), m); kind.Of(err) != kind.Internal || strings.Contains(err.Error(), "wrong") {
 		t.Errorf("a wrong password: got %v, want %v", err, kind.Internal)
 	}
@@ -215,7 +225,7 @@ func TestOpenSMTPRefuses(t *testing.T) {
 	for _, c := range [][3]string{
 		{"mail.example.com", "", "lethe@example.com"}, {"http://mail.example.com", "", "lethe@example.com"}, {"smtp://", "", "lethe@example.com"},
 		{"smtp://pat:secret@mail.example.com", "", "lethe@example.com"}, {"smtp://pat@mail.example.com", "", "lethe@example.com"},
-		{"smtp://mail.example.com/x", "", "lethe@example.com"}, {"smtp://mail.example.com", "", "nobody"},
+		{"smtp://mail.example.com/x", "", "lethe@example.com"}, {"smtp://mail.example.com", "", "nobody"}, {"smtp://mail.example.com", "", "löthe@example.com"},
 	} {
 		if _, err := local.OpenSMTP(c[0], c[1], c[2], nil); kind.Of(err) != kind.Invalid || kind.Sentence(err) == "" || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%q: got %v, want %v with a sentence", c, err, kind.Invalid)

@@ -25,9 +25,9 @@ import (
 // since carriers may put their own Message-ID in its place. What dsr.Message does
 // not allow is kind.Invalid, and so is a from that is no address.
 func Compose(from string, m dsr.Message, at time.Time) ([]byte, error) {
-	sender, err := mail.ParseAddress(from)
-	if err != nil || !plain(sender.Address) {
-		return nil, kind.Say(kind.Invalid, "The sender must be a mail address of ASCII characters.")
+	sender, err := Sender(from)
+	if err != nil {
+		return nil, err
 	}
 	if err := check(m); err != nil {
 		return nil, err
@@ -62,6 +62,16 @@ func Compose(from string, m dsr.Message, at time.Time) ([]byte, error) {
 	}
 	_ = parts.Close()
 	return b.Bytes(), nil
+}
+
+// Sender reads whom messages are from. What Compose would not take is kind.Invalid: ask
+// before there are messages, each of which would be refused for it.
+func Sender(from string) (*mail.Address, error) {
+	sender, err := mail.ParseAddress(from)
+	if err != nil || !plain(sender.Address) {
+		return nil, kind.Say(kind.Invalid, "The sender of mail must be an address of ASCII characters, such as lethe@example.com or Lethe <lethe@example.com>.")
+	}
+	return sender, nil
 }
 
 const (

@@ -19,7 +19,15 @@ count = itertools.count()
 
 
 class Handler:
+    async def handle_MAIL(self, server, session, envelope, address, options):
+        if address.startswith("refused@"):
+            return "553 5.1.8 <" + address + "> is of no domain"
+        envelope.mail_from = address
+        return "250 OK"
+
     async def handle_RCPT(self, server, session, envelope, address, options):
+        if envelope.mail_from.startswith("late@"):  # a refusal of the sender that waits for the recipient
+            return "550 5.1.8 <" + envelope.mail_from + "> is of no domain"
         for name, answer in {
             "nobody": "550 5.1.1 <" + address + "> is not known here",
             "old": "550 <" + address + "> is not known here",
