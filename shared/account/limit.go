@@ -94,6 +94,15 @@ func (l limit) key(of string) table.Key {
 	return table.Key{PK: directory + "#limit#" + hashOf([]byte(l.name+"\x00"+of)), SK: "limit"}
 }
 
+// AddressOf is the network address in an http.Request's RemoteAddr, as audit trails and
+// limits have it.
+func AddressOf(remote string) string {
+	if p, err := netip.ParseAddrPort(remote); err == nil {
+		return p.Addr().Unmap().String()
+	}
+	return remote
+}
+
 // network is what of a network address one sender can hardly change: an IPv4 address,
 // or the /64 of an IPv6 address.
 func network(address string) string {

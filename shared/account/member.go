@@ -48,6 +48,39 @@ func (a *Accounts) Roles(ctx context.Context, name string) (map[string]Role, err
 	return roles, err
 }
 
+// A Standing is what somebody is here.
+type Standing struct {
+	Organisation Role // or ""
+	Projects     []Place
+}
+
+// A Place is a project and what somebody is there, by a role in it or in the
+// organisation.
+type Place struct {
+	Project
+	Role Role
+}
+
+// Standing tells somebody's role in the organisation and every project that they have a
+// role in, in the order of their ids.
+func (a *Accounts) Standing(ctx context.Context, name string) (Standing, error) {
+	roles, err := a.Roles(ctx, name)
+	if err != nil {
+		return Standing{}, err
+	}
+	projects, err := a.Projects(ctx)
+	if err != nil {
+		return Standing{}, err
+	}
+	s := Standing{Organisation: roles[""]}
+	for _, p := range projects {
+		if role := higher(roles[""], roles[p.ID]); role != "" {
+			s.Projects = append(s.Projects, Place{p, role})
+		}
+	}
+	return s, nil
+}
+
 // changes is how often a change of what is somebody's is tried again that met another.
 const changes = 10
 
@@ -318,7 +351,7 @@ func (a *Accounts) power(ctx context.Context, by dsr.By, project string) (Role, 
 		if json.Unmarshal(item.Data, &m) != nil {
 			return "", kind.E(kind.Corrupt, "read a membership")
 		}
-		highest = Higher(highest, m.Role)
+		highest = higher(highest, m.Role)
 	}
 	return highest, nil
 }

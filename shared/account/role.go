@@ -97,8 +97,8 @@ func (a *Accounts) Handlers(ctx context.Context, project string) ([]string, erro
 	return names, nil
 }
 
-// Higher is the one of two roles that may more; "" is none.
-func Higher(a, b Role) Role {
+// higher is the one of two roles that may more; "" is none.
+func higher(a, b Role) Role {
 	if b.rank() > a.rank() {
 		return b
 	}

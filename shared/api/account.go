@@ -81,29 +81,19 @@ type ofProject struct {
 
 // me answers who the caller is, and in which projects they have which role.
 func (e *edge) me(c *call) error {
-	roles, err := e.Accounts.Roles(c.r.Context(), c.actor.Name)
+	standing, err := e.Accounts.Standing(c.r.Context(), c.actor.Name)
 	if err != nil {
 		return err
 	}
-	found, err := e.projectsOf(c, roles)
-	if err != nil {
-		return err
-	}
-	return c.ok(http.StatusOK, self{Name: c.actor.Name, Service: c.actor.By == account.BySecret, Organisation: string(roles[""]), Projects: found})
+	return c.ok(http.StatusOK, self{Name: c.actor.Name, Service: c.actor.By == account.BySecret, Organisation: string(standing.Organisation), Projects: projectsOf(standing)})
 }
 
-func (e *edge) projectsOf(c *call, roles map[string]account.Role) ([]ofProject, error) {
-	all, err := e.Accounts.Projects(c.r.Context())
-	if err != nil {
-		return nil, err
-	}
+func projectsOf(s account.Standing) []ofProject {
 	found := []ofProject{}
-	for _, p := range all {
-		if role := account.Higher(roles[""], roles[p.ID]); role != "" {
-			found = append(found, ofProject{ID: json.Number(p.ID), Name: p.Name, Token: p.Token, Role: string(role)})
-		}
+	for _, p := range s.Projects {
+		found = append(found, ofProject{ID: json.Number(p.ID), Name: p.Name, Token: p.Token, Role: string(p.Role)})
 	}
-	return found, nil
+	return found
 }
 
 // signIn turns what a sign-in link holds into a session, for programs.
@@ -112,7 +102,7 @@ func (e *edge) signIn(c *call) error {
 	if err != nil {
 		return err
 	}
-	from := address(c.r.RemoteAddr)
+	from := account.AddressOf(c.r.RemoteAddr)
 	actor, session, err := e.Accounts.SignIn(c.r.Context(), from, link)
 	if err != nil {
 		return e.Accounts.Failed(c.r.Context(), from, err)
@@ -259,15 +249,11 @@ func (e *edge) replaceToken(c *call) error {
 
 // projects answers the projects that the caller has a role in.
 func (e *edge) projects(c *call) error {
-	roles, err := e.Accounts.Roles(c.r.Context(), c.actor.Name)
+	standing, err := e.Accounts.Standing(c.r.Context(), c.actor.Name)
 	if err != nil {
 		return err
 	}
-	found, err := e.projectsOf(c, roles)
-	if err != nil {
-		return err
-	}
-	return c.ok(http.StatusOK, found)
+	return c.ok(http.StatusOK, projectsOf(standing))
 }
 
 // newProject is a project that was just made, with its secret, or a part of one that

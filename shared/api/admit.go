@@ -22,7 +22,7 @@ func (e *edge) admit(c *call, to *route) error {
 		if c.r.Header.Get("Authorization") == "" {
 			return err // nothing was tried
 		}
-		return e.Accounts.Failed(c.r.Context(), address(c.r.RemoteAddr), err)
+		return e.Accounts.Failed(c.r.Context(), account.AddressOf(c.r.RemoteAddr), err)
 	}
 	if to.people && c.actor.By == account.ByToken {
 		return kind.Say(kind.Forbidden, "A GDPR token is good for requests, opt-outs and their settings alone. Sign in, or use a service account.")

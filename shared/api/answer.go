@@ -7,7 +7,6 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
-	"time"
 
 	"lethe/shared/dsr"
 	"lethe/shared/kind"
@@ -64,15 +63,15 @@ func (e *edge) fail(w http.ResponseWriter, r *http.Request, err error) {
 		status, sentence = http.StatusRequestEntityTooLarge, "The request is too large. Split it."
 	case kind.Throttled:
 		status, sentence = http.StatusTooManyRequests, "Too many requests. Wait and send this again."
-		retryAfter(w, time.Second)
+		retryAfter(w, 1)
 	case kind.Unavailable:
 		status, sentence = http.StatusServiceUnavailable, "A part of Lethe does not answer. Send this again in a moment."
-		retryAfter(w, 5*time.Second)
+		retryAfter(w, 5)
 	}
 	var limit *dsr.LimitError
 	if errors.As(err, &limit) {
 		sentence = limit.Limit
-		retryAfter(w, limit.After)
+		retryAfter(w, limit.Seconds())
 	}
 	if s := kind.Sentence(err); s != "" {
 		sentence = s
@@ -94,8 +93,6 @@ func (e *edge) fail(w http.ResponseWriter, r *http.Request, err error) {
 	write(w, status, body)
 }
 
-// retryAfter rounds up to whole seconds, at least one.
-func retryAfter(w http.ResponseWriter, d time.Duration) {
-	seconds := max(1, int64((d+time.Second-1)/time.Second))
-	w.Header().Set("Retry-After", strconv.FormatInt(seconds, 10))
+func retryAfter(w http.ResponseWriter, seconds int) {
+	w.Header().Set("Retry-After", strconv.Itoa(seconds))
 }

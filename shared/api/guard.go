@@ -190,14 +190,6 @@ func within(networks []netip.Prefix, a netip.Addr) bool {
 	return false
 }
 
-// address is a RemoteAddr without its port.
-func address(remote string) string {
-	if p, err := netip.ParseAddrPort(remote); err == nil {
-		return p.Addr().Unmap().String()
-	}
-	return remote
-}
-
 // isTask reports whether s has the form of a task id, which makes it fit for the
 // log; anything else in a path may be an identifier put in the wrong place.
 func isTask(s string) bool {

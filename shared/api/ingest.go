@@ -126,7 +126,7 @@ func (in *ingestion) track(a *answer, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return in.storeEvents(a, r, sent, nil, events.Rules{Sender: in.store.Sender(address(r.RemoteAddr))})
+	return in.storeEvents(a, r, sent, nil, events.Rules{Sender: in.store.Sender(account.AddressOf(r.RemoteAddr))})
 }
 
 // imports knows who sends before it reads the body, unless the key stands in it.
@@ -147,7 +147,7 @@ func (in *ingestion) imports(a *answer, r *http.Request) error {
 	}
 	rules := events.Rules{Import: true, Strict: sent.flag("strict")}
 	if sent.library {
-		rules.Sender = in.store.Sender(address(r.RemoteAddr))
+		rules.Sender = in.store.Sender(account.AddressOf(r.RemoteAddr))
 	}
 	a.strict = !sent.library || rules.Strict
 	return in.storeEvents(a, r, sent, &project, rules)

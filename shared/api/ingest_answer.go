@@ -119,15 +119,15 @@ func (a *answer) fail(err error) {
 		status, sentence = http.StatusRequestEntityTooLarge, "The request is too large. Split it."
 	case kind.Throttled, kind.Conflict:
 		status, sentence = http.StatusTooManyRequests, "Too many requests. Send this again."
-		a.w.Header().Set("Retry-After", "1")
+		retryAfter(a.w, 1)
 	case kind.Unavailable:
 		status, sentence = http.StatusServiceUnavailable, "The store does not answer. Send this again."
-		a.w.Header().Set("Retry-After", "5")
+		retryAfter(a.w, 5)
 	}
 	var limit *dsr.LimitError
 	if errors.As(err, &limit) {
 		sentence = limit.Limit
-		retryAfter(a.w, limit.After)
+		retryAfter(a.w, limit.Seconds())
 	}
 	if s := kind.Sentence(err); s != "" && status != http.StatusInternalServerError {
 		sentence = s

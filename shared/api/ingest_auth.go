@@ -13,7 +13,7 @@ import (
 // kind.NotFound where neither says anything.
 func (in *ingestion) importer(r *http.Request) (account.Project, error) {
 	p, err := in.proved(r)
-	return p, in.projects.Failed(r.Context(), address(r.RemoteAddr), err)
+	return p, in.projects.Failed(r.Context(), account.AddressOf(r.RemoteAddr), err)
 }
 
 func (in *ingestion) proved(r *http.Request) (account.Project, error) {

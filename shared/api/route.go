@@ -48,7 +48,7 @@ type call struct {
 func (c *call) by() dsr.By {
 	by := dsr.By{Actor: c.actor.Name}
 	if c.actor != account.Local {
-		by.From = address(c.r.RemoteAddr)
+		by.From = account.AddressOf(c.r.RemoteAddr)
 	}
 	return by
 }

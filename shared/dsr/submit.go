@@ -49,6 +49,9 @@ type LimitError struct {
 
 func (e *LimitError) Error() string { return e.Limit }
 
+// Seconds is After in whole seconds, at least one.
+func (e *LimitError) Seconds() int { return max(1, int((e.After+time.Second-1)/time.Second)) }
+
 // submissions are how often a project takes a new request.
 var submissions = Rate{Every: time.Second, Burst: 5}
 
