@@ -40,7 +40,7 @@ var arrows = []struct {
 	{"shared/local", "shared/asl shared/mail shared/dsr shared/table shared/blob shared/kind statemachine"},
 	{"statemachine", ""},
 	{"functions/...", "shared/cloud shared/cloud/ses shared/api shared/console shared/events shared/account shared/dsr"},
-	{"infra/...", "shared/cloud shared/account shared/events shared/dsr shared/kind"},
+	{"infra/...", "shared/cloud shared/console shared/account shared/events shared/dsr shared/kind"},
 	{"cmd/...", "shared/... cmd/... statemachine"},
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lethe/shared/console"
 	"lethe/shared/dsr"
 )
 
@@ -170,7 +171,7 @@ has it is that person. It can be made on the machine that Lethe runs on alone.`,
 				}
 				link := made.URL
 				if link == "" || c.Flags().Changed("url") {
-					link = signInURL(base, made.Link)
+					link = console.LinkURL(base, made.Link)
 				}
 				return a.show(c.OutOrStdout(), map[string]string{"url": link, "expires": made.Expires}, func(w io.Writer) { fmt.Fprintln(w, link) })
 			})
@@ -179,11 +180,6 @@ has it is that person. It can be made on the machine that Lethe runs on alone.`,
 	a.register(c)
 	c.Flags().StringVar(&base, "url", "http://127.0.0.1:8080", "`address` that the server is reached at; one that runs knows its own")
 	return c
-}
-
-// signInURL is the page that a sign-in link leads to.
-func signInURL(base, link string) string {
-	return strings.TrimSuffix(base, "/") + "/sign-in?link=" + url.QueryEscape(link)
 }
 
 func memberCommand() *cobra.Command {

@@ -24,7 +24,6 @@ type settings struct {
 	listen     string
 	demo       bool
 	owner      string
-	publicURL  string
 	mailFrom   string
 	outbox     string
 	smtp       string
@@ -35,6 +34,8 @@ type settings struct {
 	log        string
 	ledgerCopy string
 	backupDays int
+	publicURL  string
+	oidc       oidcSettings
 }
 
 const (
@@ -49,7 +50,6 @@ func (s *settings) register(f *pflag.FlagSet) {
 	f.StringVar(&s.listen, "listen", "127.0.0.1:8080", "`address` to listen on, loopback only; port 0 takes a free one")
 	f.BoolVar(&s.demo, "demo", false, "make a project, an owner and some months of made-up events, once")
 	f.StringVar(&s.owner, "owner", "", "mail `address` of the first owner, in an empty directory; needed there, and else of no effect")
-	f.StringVar(&s.publicURL, "public-url", "", "`address` at which people reach the server, for links in mail; without it that of --listen")
 	f.StringVar(&s.mailFrom, "mail-from", "Lethe <lethe@localhost>", "whom mail is from, an `address`")
 	f.StringVar(&s.outbox, "outbox", "", "`directory` that mail is put into, as .eml files, where there is no --smtp; without it outbox in --data")
 	f.StringVar(&s.smtp, "smtp", "", "mail `server`, as smtp://user@mail.example.com:587 or smtps://user@mail.example.com:465; its password is in LETHE_SMTP_PASSWORD or --smtp-password-file")
@@ -59,6 +59,8 @@ func (s *settings) register(f *pflag.FlagSet) {
 	f.DurationVar(&s.window, "cancel-window", window, "`time` that a deletion waits before it begins, and can be cancelled; 10s with --demo")
 	f.IntVar(&s.backupDays, "backup-days", 0, "how many `days` backups are kept, for certificates to tell; 0 tells nothing")
 	f.StringVar(&s.log, "log", "info", "debug, info, warn or error; or a `file`; or both with a comma between")
+	f.StringVar(&s.publicURL, "public-url", "", "`address` that people and programs reach this server at, through a proxy with TLS on this machine; the one listened on without it")
+	s.oidc.register(f)
 	f.StringVar(&s.ledgerCopy, "ledger-copy", "", "second `directory` for the ledger of erasures, best on another disk")
 }
 
@@ -94,9 +96,6 @@ func (s *settings) check() error {
 	if _, err := mail.Sender(s.mailFrom); err != nil {
 		return failure{statusUsage, "--mail-from takes an address of ASCII characters, such as lethe@example.com or \"Lethe <lethe@example.com>\"."}
 	}
-	if u, err := url.Parse(s.publicURL); s.publicURL != "" && (err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.RawQuery != "" || u.Fragment != "") {
-		return failure{statusUsage, "--public-url takes an address such as https://lethe.example.com."}
-	}
 	if s.owner != "" && account.CheckMail(s.owner) != nil {
 		return failure{statusUsage, "--owner takes a plain mail address, such as pat@example.com."}
 	}
@@ -108,6 +107,12 @@ func (s *settings) check() error {
 	}
 	if s.ledgerCopy != "" && within(s.data, s.ledgerCopy) {
 		return failure{statusUsage, "--ledger-copy names a directory inside --data, which would be lost with it: choose another, best on another disk."}
+	}
+	if s.publicURL != "" && !origin(s.publicURL) {
+		return failure{statusUsage, "--public-url takes an address of https without a path, such as https://lethe.example.com."}
+	}
+	if err := s.oidc.check(); err != nil {
+		return err
 	}
 	host, _, err := net.SplitHostPort(s.listen)
 	if err != nil {
@@ -135,6 +140,25 @@ func within(dir, path string) bool {
 	}
 	rel, err := filepath.Rel(dir, path)
 	return err == nil && rel != ".." && !strings.HasPrefix(rel, "../")
+}
+
+// base is the address that this server is reached at, which listens at another.
+func (s *settings) base(listened string) string {
+	if s.publicURL == "" {
+		return listened
+	}
+	return strings.TrimSuffix(s.publicURL, "/")
+}
+
+// origin reports whether s is an address without a path, of https or of this machine.
+func origin(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && encrypted(u) && strings.TrimSuffix(s, "/") == u.Scheme+"://"+u.Host
+}
+
+// encrypted reports whether nobody on the way to u sees what goes there.
+func encrypted(u *url.URL) bool {
+	return u.Hostname() != "" && (u.Scheme == "https" || u.Scheme == "http" && loopback(u.Hostname()))
 }
 
 // loopback reports whether host can only be reached from this machine. Another

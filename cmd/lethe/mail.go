@@ -8,15 +8,24 @@ import (
 	"strings"
 	"time"
 
+	"lethe/shared/dsr"
 	"lethe/shared/local"
 )
 
 // outboxLife is how long mail lies in the outbox that nobody takes.
 const outboxLife = 30 * 24 * time.Hour
 
+// delivers is what mails sign-in links, which are over soon: a server, or an outbox that
+// was named for another program to send; nil where mail just lies.
+func (s settings) delivers(p *local.Platform) dsr.Sender {
+	if s.smtp == "" && s.outbox == "" {
+		return nil
+	}
+	return p.Sender
+}
+
 // mail gives p what sends its mail: the server that --smtp names, or the outbox.
 func (s settings) mail(p *local.Platform) error {
-	p.PublicURL = strings.TrimSuffix(s.publicURL, "/")
 	if s.smtp == "" {
 		dir := s.outbox
 		if dir == "" {

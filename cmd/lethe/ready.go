@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 
+	"lethe/shared/console"
 	"lethe/shared/kind"
 )
 
@@ -13,7 +14,7 @@ import (
 // once, when they were made.
 func announce(out io.Writer, url string, s settings, f first) error {
 	if s.json {
-		return announceJSON(out, url, f)
+		return announceJSON(out, url, s.base(url), f)
 	}
 	if f.project != nil {
 		_, err := fmt.Fprintf(out, `Lethe is ready at %[1]s, data in %[2]s. Ctrl-C stops it.
@@ -25,7 +26,7 @@ func announce(out io.Writer, url string, s settings, f first) error {
 Sign in, within 15 minutes:  %[6]s
 Another link:                lethe sign-in %[3]s --data %[2]s --url %[1]s
 A token for the GDPR API:    lethe token make %[3]s --data %[2]s
-`, url, s.data, f.owner, f.project.ID, f.project.Token, signInURL(url, f.link))
+`, url, s.data, f.owner, f.project.ID, f.project.Token, console.LinkURL(s.base(url), f.link))
 		return err
 	}
 	d := f.demo
@@ -48,12 +49,12 @@ curl -s '%[1]s/track?verbose=1' -H 'Content-Type: application/json' -d '[{"event
 task=$(curl -s -X POST '%[1]s/api/app/data-retrievals/v3.0/?token=%[2]s' -H 'Authorization: Bearer %[3]s' -d '{"distinct_ids":["%[5]s"],"compliance_type":"GDPR"}' | sed 's/.*"task_id":"\([^"]*\)".*/\1/'); echo "$task"
 
 curl -sfL --retry 20 --retry-delay 1 --retry-all-errors '%[1]s/api/app/data-retrievals/v3.0/'"$task"'/download?token=%[2]s' -H 'Authorization: Bearer %[3]s' -o export.zip && ls -l export.zip
-`, url, d.ProjectToken, d.GDPRToken, s.data, d.Subject, signInURL(url, f.link))
+`, url, d.ProjectToken, d.GDPRToken, s.data, d.Subject, console.LinkURL(s.base(url), f.link))
 	return err
 }
 
 // announceJSON keeps its keys for good: scripts read them.
-func announceJSON(out io.Writer, url string, f first) error {
+func announceJSON(out io.Writer, url, base string, f first) error {
 	line := struct {
 		URL          string      `json:"url"`
 		ProjectID    json.Number `json:"project_id,omitempty"` // a number, as in the GDPR API
@@ -63,7 +64,7 @@ func announceJSON(out io.Writer, url string, f first) error {
 		SignIn       string      `json:"sign_in,omitempty"` // works once, within 15 minutes
 	}{URL: url}
 	if f.link != "" {
-		line.SignIn = signInURL(url, f.link)
+		line.SignIn = console.LinkURL(base, f.link)
 	}
 	if f.project != nil {
 		line.ProjectID, line.ProjectToken = json.Number(f.project.ID), f.project.Token

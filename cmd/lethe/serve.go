@@ -15,6 +15,7 @@ import (
 
 	"lethe/shared/account"
 	"lethe/shared/api"
+	"lethe/shared/console"
 	"lethe/shared/dsr"
 	"lethe/shared/local"
 )
@@ -79,7 +80,7 @@ func (s settings) serve(c *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	p.ServeAt(address(l))
+	p.ServeAt(s.base(address(l)))
 	err = s.run(ctx, c, p, l, log)
 	if err != nil && ctx.Err() != nil {
 		return nil // stopped before it was ready
@@ -113,12 +114,16 @@ func (s settings) run(ctx context.Context, c *cobra.Command, p *local.Platform, 
 	defer end()
 	worked := make(chan error, 1)
 	go func() { worked <- p.Run(work) }()
+	pages := console.New(console.Parts{
+		Accounts: accounts, Sender: s.delivers(p), LinkCommand: "lethe sign-in EMAIL", PublicURL: s.base(address(l)), OIDC: s.oidc.provider(),
+		Keys: p.SessionKeys, Clock: p.Clock, Log: log,
+	})
 	h := api.New(api.Parts{
-		Accounts: accounts, Service: service, Ingestion: api.NewIngestion(accounts, store, service, p.Clock, log),
-		Clock: p.Clock, Log: log, Hosts: hosts(l),
+		Accounts: accounts, Service: service, Ingestion: api.NewIngestion(accounts, store, service, p.Clock, log), Console: pages,
+		Clock: p.Clock, Log: log, Hosts: s.hosts(l),
 	})
 	serving, cut := context.WithCancel(ctx)
-	administered := administer(serving, s.data, p, lethe.administration(func(link string) string { return signInURL(address(l), link) }), log)
+	administered := administer(serving, s.data, p, lethe.administration(func(link string) string { return console.LinkURL(s.base(address(l)), link) }), log)
 	defer func() {
 		cut()
 		<-administered

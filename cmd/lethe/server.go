@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"syscall"
 	"time"
@@ -83,12 +84,15 @@ func downloads(h http.Handler) http.Handler {
 }
 
 // hosts returns what the Host header may say: the names of loopback, with the
-// port of l. A page on the web can point a name of its own at 127.0.0.1 and have
+// port of l, and that of --public-url. A page on the web can point a name of its own at 127.0.0.1 and have
 // a visitor's browser talk to this server (DNS rebinding); such a name is not
 // among them.
-func hosts(l net.Listener) []string {
+func (s settings) hosts(l net.Listener) []string {
 	ip, port, _ := net.SplitHostPort(l.Addr().String())
 	var hosts []string
+	if u, err := url.Parse(s.publicURL); err == nil && u.Host != "" {
+		hosts = append(hosts, u.Host)
+	}
 	for _, name := range []string{"localhost", "127.0.0.1", "::1", ip} {
 		hosts = append(hosts, net.JoinHostPort(name, port))
 		if port == "80" {

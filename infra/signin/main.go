@@ -10,9 +10,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"net/url"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/config"
@@ -20,6 +18,7 @@ import (
 
 	"lethe/shared/account"
 	"lethe/shared/cloud"
+	"lethe/shared/console"
 	"lethe/shared/dsr"
 )
 
@@ -37,7 +36,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	fmt.Println(strings.TrimSuffix(*base, "/") + "/sign-in?link=" + url.QueryEscape(link))
+	fmt.Println(console.LinkURL(*base, link))
 }
 
 func run(ctx context.Context, table, email string) (string, error) {

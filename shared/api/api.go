@@ -21,6 +21,8 @@ type Parts struct {
 	Accounts  *account.Accounts
 	Service   *dsr.Service
 	Ingestion http.Handler
+	// Console serves what is no route of these, outside /api/; nil for none.
+	Console http.Handler
 
 	Clock func() time.Time
 	Log   *slog.Logger

@@ -118,6 +118,13 @@ func (e *edge) dispatch(w http.ResponseWriter, r *http.Request) {
 		// body is there already.
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(requestTime))
 	}
+	if len(methods) == 0 && e.Console != nil && !strings.HasPrefix(r.URL.Path, "/api/") {
+		ctx, cancel := context.WithTimeout(r.Context(), requestTime)
+		defer cancel()
+		note(r).route("console", "")
+		e.Console.ServeHTTP(w, r.WithContext(ctx))
+		return
+	}
 	if len(methods) == 0 {
 		e.fail(w, r, kind.Say(kind.NotFound, "There is nothing at this path. See /openapi.json for what there is."))
 		return

@@ -9,12 +9,13 @@ import (
 	"strings"
 )
 
-// A Keyring is the suppression keys of a deployment, oldest first. What is
-// written carries a Mark under the last; what is looked up is looked up under
-// all. A key is never discarded: losing one would let the erased back in.
+// A Keyring is the keys of one use, oldest first: the suppression keys of a
+// deployment, or the session keys, which sign cookies. What is written carries a
+// Mark or a Seal under the last; what is looked up is looked up under all. A
+// suppression key is never discarded: losing one would let the erased back in.
 type Keyring []Key
 
-// A Key is one version of the suppression key: 32 random bytes.
+// A Key is one version of a key: 32 random bytes.
 type Key struct {
 	Version int
 	Secret  []byte

@@ -182,6 +182,7 @@ var plainFiles = []struct {
 }{
 	{filepath.Join(keysFolder, suppressionFile), true},
 	{filepath.Join(keysFolder, linkFile), true},
+	{filepath.Join(keysFolder, sessionFile), true},
 	{clockFile, false},
 	{gapsFile, false},
 	{DemoFile, false},

@@ -217,7 +217,7 @@ func TestBackupHoldsWhatIsLethes(t *testing.T) {
 		got = append(got, f.Path)
 	}
 	slices.Sort(got)
-	want := []string{"clock", "demo.json", "erasures-unknown", "files/ledger/1-a.json", "keys/link", "keys/suppression", "records.db"}
+	want := []string{"clock", "demo.json", "erasures-unknown", "files/ledger/1-a.json", "keys/link", "keys/session", "keys/suppression", "records.db"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %v\nwant %v", got, want)
 	}

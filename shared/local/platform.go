@@ -7,6 +7,7 @@
 //	files/              archives, segments, certificates, the ledger, heads of audit trails
 //	keys/suppression    under which the erased are known; without it they come back
 //	keys/link           under which links to files are signed
+//	keys/session        under which cookies are signed
 //	outbox/             mail, where no server is named to send it
 //	clock               the time it has come to
 package local
@@ -40,6 +41,7 @@ const (
 
 	suppressionFile  = "suppression"
 	linkFile         = "link"
+	sessionFile      = "session"
 	suppressionTitle = "Under these keys Lethe knows whom it erased. Keep every one, for good, and back them up."
 )
 
@@ -57,15 +59,14 @@ type Config struct {
 
 // A Platform is an open data directory.
 type Platform struct {
-	Control  table.Table
-	Subjects table.Table
-	Bucket   *Directory
-	Keys     kind.Keyring
-	Clock    dsr.Clock // never goes back, unlike the machine's
-	// Sender and PublicURL can be set before Service is called: who sends mail, nil for
-	// nobody, and the address at which people reach the server, "" for that of ServeAt.
-	Sender    dsr.Sender
-	PublicURL string
+	Control     table.Table
+	Subjects    table.Table
+	Bucket      *Directory
+	Keys        kind.Keyring
+	SessionKeys kind.Keyring
+	Clock       dsr.Clock // never goes back, unlike the machine's
+	// Sender can be set before Service is called: who sends mail, nil for nobody.
+	Sender dsr.Sender
 
 	config  Config
 	clock   *clock
@@ -114,12 +115,11 @@ func Open(c Config) (_ *Platform, err error) {
 		return nil, err
 	}
 	p.Clock = p.clock.now
-	base := func() string { return p.address.Load().(string) }
-	if p.Bucket, err = OpenDirectory(filepath.Join(c.Data, filesFolder), link, base, p.Clock); err != nil {
+	if p.Bucket, err = OpenDirectory(filepath.Join(c.Data, filesFolder), link, p.publicURL, p.Clock); err != nil {
 		return nil, err
 	}
 	if c.LedgerCopy != "" {
-		if p.copy, err = OpenDirectory(c.LedgerCopy, link, base, p.Clock); err != nil {
+		if p.copy, err = OpenDirectory(c.LedgerCopy, link, p.publicURL, p.Clock); err != nil {
 			return nil, &kind.Error{Kind: kind.Forbidden, Op: "open the copy of the ledger", Err: err,
 				Sentence: "The directory that --ledger-copy names cannot be written: give this user the right to, or choose another."}
 		}
@@ -150,6 +150,10 @@ func (p *Platform) openKeys() (link []byte, err error) {
 	if err != nil {
 		return nil, err
 	}
+	p.SessionKeys, err = loadKeys(filepath.Join(dir, sessionFile), "Under the last of these keys Lethe signs the cookies of who has signed in.")
+	if err != nil {
+		return nil, err
+	}
 	links, err := loadKeys(filepath.Join(dir, linkFile), "Under the last of these keys Lethe signs links to files.")
 	if err != nil {
 		return nil, err
@@ -157,16 +161,11 @@ func (p *Platform) openKeys() (link []byte, err error) {
 	return links[len(links)-1].Secret, nil
 }
 
-// ServeAt tells under which address files are served, for the links to them. It
-// must be called before a link is made.
+// ServeAt tells the address that people and programs reach the server at, for links in
+// mail and to files. It must be called before a link is made.
 func (p *Platform) ServeAt(address string) { p.address.Store(address) }
 
-func (p *Platform) publicURL() string {
-	if p.PublicURL != "" {
-		return p.PublicURL
-	}
-	return p.address.Load().(string)
-}
+func (p *Platform) publicURL() string { return p.address.Load().(string) }
 
 // Close ends what Open opened. Run must have returned.
 func (p *Platform) Close() error {

@@ -1,0 +1,45 @@
+package console_test
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"lethe/shared/console"
+)
+
+// A person signs in with a real browser; testdata's console.js has what is looked at.
+func TestSignInInABrowser(t *testing.T) {
+	node, chromium := program(t, "node"), program(t, "chromium")
+	needs(t, clients+"/console.js") // so that the cache of go test sees it change
+	needs(t, clients+"/node_modules/playwright-core")
+	needs(t, clients+"/node_modules/axe-core")
+	s := newSite(t, "", "LETHE_AUTH=none")
+	// The provider, at another name, is another site.
+	s.url = strings.Replace(s.url, "127.0.0.1", "localhost", 1)
+	s.env = append(s.env, "LETHE_CALLBACK="+s.url+console.CallbackPath)
+	s.parts.PublicURL = s.url
+	s.pages = console.New(s.parts)
+	s.provide(t)
+	var links []string
+	for range 16 {
+		links = append(links, console.LinkURL(s.url, s.link(pat)))
+	}
+	list, err := json.Marshal(links)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, node, clients+"/console.js")
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // it ends its browser first
+	cmd.WaitDelay = 10 * time.Second
+	cmd.Env = append(os.Environ(), "LETHE_CHROMIUM="+chromium, "LETHE_SITE="+s.url, "LETHE_LINKS="+string(list))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s\nthe server says:\n%s", err, out, s.log)
+	}
+}
