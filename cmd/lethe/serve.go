@@ -114,16 +114,17 @@ func (s settings) run(ctx context.Context, c *cobra.Command, p *local.Platform, 
 	defer end()
 	worked := make(chan error, 1)
 	go func() { worked <- p.Run(work) }()
+	signInURL := func(link string) string { return console.LinkURL(s.base(address(l)), link) }
 	pages := console.New(console.Parts{
 		Accounts: accounts, Sender: s.delivers(p), LinkCommand: "lethe sign-in EMAIL", PublicURL: s.base(address(l)), OIDC: s.oidc.provider(),
 		Keys: p.SessionKeys, Clock: p.Clock, Log: log,
 	})
 	h := api.New(api.Parts{
 		Accounts: accounts, Service: service, Ingestion: api.NewIngestion(accounts, store, service, p.Clock, log), Console: pages,
-		Clock: p.Clock, Log: log, Hosts: s.hosts(l),
+		Clock: p.Clock, Log: log, Hosts: s.hosts(l), SignInURL: signInURL,
 	})
 	serving, cut := context.WithCancel(ctx)
-	administered := administer(serving, s.data, p, lethe.administration(func(link string) string { return console.LinkURL(s.base(address(l)), link) }), log)
+	administered := administer(serving, s.data, p, lethe.administration(signInURL), log)
 	defer func() {
 		cut()
 		<-administered

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"lethe/shared/account"
+	"lethe/shared/dsr"
 	"lethe/shared/kind"
 )
 
@@ -343,10 +345,41 @@ func (e *edge) setMember(c *call) error {
 	if err := c.strict([]string{"name", "role"}, member{"name", "a string", &name}, member{"role", "a string", &role}); err != nil {
 		return err
 	}
-	if _, err := e.Accounts.SetMember(c.r.Context(), c.by(), c.project.ID, name, account.Role(role)); err != nil {
+	added, err := e.Accounts.SetMember(c.r.Context(), c.by(), c.project.ID, name, account.Role(role))
+	if err != nil {
 		return err
 	}
+	if added {
+		e.invite(c, name, role)
+	}
 	return e.members(c)
+}
+
+// invite mails somebody who got a first role here how to sign in. They have the role
+// also if that fails: they can ask for a link by themselves.
+func (e *edge) invite(c *call, name, role string) {
+	if e.Service.Sender == nil || e.SignInURL == nil || account.CheckMail(name) != nil {
+		return
+	}
+	ctx := c.r.Context()
+	link, err := e.Accounts.MakeLink(ctx, c.by(), name)
+	if err == nil {
+		where := "the organisation"
+		if c.project.ID != "" {
+			where = "the project " + c.project.Name
+		}
+		address := e.SignInURL(link)
+		page, _, _ := strings.Cut(address, "?")
+		err = e.Service.Sender.Send(ctx, dsr.Message{
+			ID: "invitation-" + rand.Text(), To: name, Subject: "You are invited to Lethe",
+			Text: c.actor.Name + " gave you the role " + role + " in " + where + ".\n\n" +
+				"This link signs you in, once, within 15 minutes:\n\n" + address + "\n\n" +
+				"Later, ask for another one at " + page + " with this mail address.\n",
+		})
+	}
+	if err != nil {
+		e.Log.WarnContext(ctx, "an invitation was not mailed", "request", note(c.r).id, "error", err)
+	}
 }
 
 func (e *edge) removeMember(c *call) error {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"lethe/shared/account"
+	"lethe/shared/api"
 	"lethe/shared/dsr"
 )
 
@@ -336,6 +337,35 @@ func TestMailByTheAPI(t *testing.T) {
 	a := w.as(w.signIn("pat@example.com"), "GET", "/api/app/organisation/mail", "")
 	if a.Code != 200 || a.body.Total != 1 || !strings.Contains(a.Body.String(), `"to":"pat@example.com"`) || !strings.Contains(a.Body.String(), "GDPR token") {
 		t.Errorf("got %d %s", a.Code, a.Body)
+	}
+}
+
+// Who gets a first role is mailed a link that signs in; who gets another is not.
+func TestInvitation(t *testing.T) {
+	w := newWorld(t)
+	post := &outbox{}
+	w.service.Sender = post
+	w.parts.SignInURL = func(link string) string { return "https://lethe.example/sign-in?link=" + link }
+	w.handler = api.New(w.parts)
+	session := w.signIn("pat@example.com")
+	for _, role := range []string{"analyst", "admin"} {
+		if a := w.as(session, "PUT", w.at("/api/app/members"), `{"name":"sam@example.com","role":"`+role+`"}`); a.Code != 200 {
+			t.Fatalf("got %d %s", a.Code, a.Body)
+		}
+	}
+	if a := w.as(session, "PUT", w.at("/api/app/members"), `{"name":"kim@example.com","role":"owners"}`); a.Code != 400 {
+		t.Fatalf("got %d %s", a.Code, a.Body)
+	}
+	if len(post.sent) != 1 || post.sent[0].To != "sam@example.com" || !strings.Contains(post.sent[0].Text, "analyst in the project Project") {
+		t.Fatalf("sent %+v, want one invitation", post.sent)
+	}
+	_, link, _ := strings.Cut(post.sent[0].Text, "?link=")
+	link, _, _ = strings.Cut(link, "\n")
+	if a := w.as("", "POST", "/api/app/session", `{"link":"`+link+`"}`); a.Code != http.StatusCreated || a.text("name") != "sam@example.com" {
+		t.Errorf("the link of the invitation: %d %s", a.Code, a.Body)
+	}
+	if strings.Contains(w.log.String(), "sam@") {
+		t.Error("a mail address stands in the log")
 	}
 }
 
