@@ -26,17 +26,18 @@ func (s settings) delivers(p *local.Platform) dsr.Sender {
 
 // mail gives p what sends its mail: the server that --smtp names, or the outbox.
 func (s settings) mail(p *local.Platform) error {
+	dir := s.outbox
+	if dir == "" {
+		dir = filepath.Join(s.data, "outbox")
+	}
+	// Also what lies there of a time without --smtp.
+	p.Daily("expire mail", func(context.Context) error { return local.ExpireOutbox(dir, p.Clock().Add(-outboxLife)) })
 	if s.smtp == "" {
-		dir := s.outbox
-		if dir == "" {
-			dir = filepath.Join(s.data, "outbox")
-		}
 		outbox, err := local.OpenOutbox(dir, s.mailFrom)
 		if err != nil {
 			return failure{statusUsage, "The outbox cannot be written: give this user the right to, or choose another directory with --outbox."}
 		}
 		p.Sender = outbox
-		p.Daily("expire mail", func(context.Context) error { return outbox.Expire(p.Clock().Add(-outboxLife)) })
 		return nil
 	}
 	password := os.Getenv(variable("smtp-password"))

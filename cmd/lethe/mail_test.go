@@ -89,3 +89,29 @@ func TestMailFlags(t *testing.T) {
 		}
 	}
 }
+
+// Mail of a time without a server goes by its age, with a server too.
+func TestMailInTheOutboxExpires(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	p := startDemo(t, data)
+	p.stop(t, syscall.SIGTERM)
+	old := filepath.Join(data, "outbox", strings.Repeat("0f", 32)+".eml")
+	if err := os.WriteFile(old, []byte("To: pat@example.com"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	then := time.Now().Add(-31 * 24 * time.Hour)
+	if err := os.Chtimes(old, then, then); err != nil {
+		t.Fatal(err)
+	}
+	p = startDemo(t, data, "--smtp", "smtp://127.0.0.1:1")
+	for range 100 {
+		if !exists(old) {
+			break
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	if exists(old) {
+		t.Error("a mail of 31 days ago is still in the outbox")
+	}
+	p.stop(t, syscall.SIGTERM)
+}

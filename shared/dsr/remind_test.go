@@ -249,6 +249,9 @@ func TestRemindOfDueRequests(t *testing.T) {
 	w.remind()
 	w.clock = extended.Due.Add(5 * aDay)
 	w.remind()
+	if last := p.sent[len(p.sent)-1].Text; !strings.Contains(last, "answer it now") || strings.Contains(last, "one extension") {
+		t.Errorf("of a day that is past it says: %s", last)
+	}
 	if want := []string{pat1 + ": A deletion is due in 3 days", pat1 + ": A deletion was due 5 days ago", sam1 + ": A deletion is due in 3 days", sam1 + ": A deletion was due 5 days ago"}; !slices.Equal(p.told(), want) {
 		t.Errorf("got %q, want %q", p.told(), want)
 	}
@@ -429,5 +432,22 @@ func TestRemindThoughAProjectIsInTrouble(t *testing.T) {
 	}
 	if want := []string{pat1 + ": An export is due today", sam1 + ": An export is due today"}; !slices.Equal(p.told(), want) {
 		t.Errorf("got %q, want %q", p.told(), want)
+	}
+}
+
+// News that nobody delivers, since mail was turned off, goes by itself.
+func TestNewsOfAMailThatWasTurnedOff(t *testing.T) {
+	w, _ := posted(t)
+	w.submit(dsr.Export, "nobody")
+	w.run()
+	if got := w.mentions(`"what":"ended"`); got != 1 {
+		t.Fatalf("%d pieces of news, want 1", got)
+	}
+	w.sender = nil
+	w.build()
+	w.advance(9 * aDay)
+	w.sweep()
+	if got := w.mentions(`"what":"ended"`); got != 0 {
+		t.Errorf("%d pieces of news are still there", got)
 	}
 }

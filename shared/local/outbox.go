@@ -48,12 +48,13 @@ func OpenOutbox(dir, from string) (*Outbox, error) {
 
 const emlSuffix = ".eml"
 
-// Expire removes the messages that were put there before a time: they hold addresses,
-// and links. What is not named as Lethe's messages are is somebody else's, and stays.
-func (o *Outbox) Expire(before time.Time) error {
+// ExpireOutbox removes the messages that were put into a folder before a time: they hold
+// addresses, and links. What is not named as messages are is somebody else's, and stays.
+// A folder that is absent is no error.
+func ExpireOutbox(dir string, before time.Time) error {
 	const op = "expire mail"
-	entries, err := os.ReadDir(o.dir)
-	if err != nil {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fileError(op, err)
 	}
 	for _, e := range entries {
@@ -64,7 +65,7 @@ func (o *Outbox) Expire(before time.Time) error {
 		if err != nil {
 			return fileError(op, err)
 		}
-		if err := os.Remove(filepath.Join(o.dir, e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := os.Remove(filepath.Join(dir, e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fileError(op, err)
 		}
 	}

@@ -127,8 +127,10 @@ func TestOutboxExpires(t *testing.T) {
 			}
 		}
 	}
-	if err := outbox.Expire(now.Add(-30 * 24 * time.Hour)); err != nil {
-		t.Fatal(err)
+	for _, dir := range []string{dir, filepath.Join(dir, "absent")} {
+		if err := local.ExpireOutbox(dir, now.Add(-30*24*time.Hour)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	var left []string
 	for _, name := range names {
