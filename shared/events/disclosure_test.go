@@ -340,3 +340,29 @@ func TestSummaries(t *testing.T) {
 		}
 	}
 }
+
+// What was collected after an erasure of Sources is not taken for what it was about,
+// also where that had found none in the profile: a restore does it again.
+func TestSourcesDoneAgainLeaveWhatCameAfter(t *testing.T) {
+	s := newShop(t)
+	s.update(`{"$token":"t","$distinct_id":"ann","$set":{"plan":"free"}}`)
+	s.pass(time.Minute)
+	erasure := s.erasure(dsr.Sources, "ann")
+	if found, _ := s.steps(s.Find, erasure); len(found) > 0 {
+		t.Errorf("found %v, want nothing that describes the means of collection", found)
+	}
+	before := s.counts()
+	s.steps(s.Erase, erasure)
+	if s.counts() != before {
+		t.Errorf("counts are %+v, want %+v", s.counts(), before)
+	}
+	s.pass(time.Minute)
+	s.update(`{"$token":"t","$distinct_id":"ann","$set":{"$os":"Plan 9"}}`)
+	s.steps(s.Erase, erasure)
+	if got := fmt.Sprint(s.export(s.people("ann"))); !strings.Contains(got, "Plan 9") || !strings.Contains(got, "free") {
+		t.Errorf("ann has %s", got)
+	}
+	if found, _ := s.steps(s.Find, erasure); len(found) > 0 {
+		t.Errorf("found %v of after the erasure", found)
+	}
+}

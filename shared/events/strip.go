@@ -11,7 +11,8 @@ import (
 // strip works out what an erasure of Sources makes of an item, and reports whether
 // there is anything to remove; while it is being replaced that is so, without
 // operations. A profile keeps its time of receipt and can be given new means of
-// collection at once, so it says up to when they were removed.
+// collection at once, so it says up to when they were removed: also where there were
+// none, or a restore would take the new ones for the old.
 func (s *Store) strip(ctx context.Context, scope dsr.Scope, w what, item table.Item) (sw swap, there bool, err error) {
 	if w != anEvent && w != aProfile {
 		return sw, false, nil
@@ -32,7 +33,8 @@ func (s *Store) strip(ctx context.Context, scope dsr.Scope, w what, item table.I
 		}
 		without = 0
 	}
-	if !hasMeans(object) {
+	there = hasMeans(object)
+	if !there && w == anEvent {
 		return sw, false, nil
 	}
 	if w == anEvent {
@@ -41,8 +43,8 @@ func (s *Store) strip(ctx context.Context, scope dsr.Scope, w what, item table.I
 		value = withoutMeans(value)
 	}
 	if err != nil {
-		return sw, true, err
+		return sw, there, err
 	}
 	first, pieces, err := s.codec.encode(time.UnixMilli(h.received), without, value)
-	return swap{pk: item.PK, ops: valueOps(item.Key, item.Version, first, pieces, h.pieces)}, true, err
+	return swap{pk: item.PK, ops: valueOps(item.Key, item.Version, first, pieces, h.pieces)}, there, err
 }
