@@ -84,12 +84,12 @@ type work struct {
 	cursor  cursor
 	version table.Version // of the cursor; 0 if there is none yet
 	grown   []grown       // who was added to Clusters
-	grownAt table.Version
+	pieces  int           // that grown is stored in
 }
 
 func (s *Service) work(ctx context.Context, r Request, n int) (work, error) {
 	w := work{number: n}
-	keys := []table.Key{batchKey(r, n, 0), cursorKey(r, n), grownKey(r, n)}
+	keys := []table.Key{batchKey(r, n, 0), cursorKey(r, n), grownKey(r, n, 0)}
 	items, err := s.Control.GetMany(ctx, keys)
 	if err != nil {
 		return w, kind.Wrap("read a batch", err)
@@ -118,16 +118,36 @@ func (s *Service) work(ctx context.Context, r Request, n int) (work, error) {
 		}
 		w.add(more)
 	}
-	if item, ok := items[keys[2]]; ok {
-		w.grownAt = item.Version
-		if w.grown, err = decode[[]grown](item); err != nil {
-			return w, err
-		}
-		for _, g := range w.grown {
-			w.Clusters[g.Cluster].IDs = append(w.Clusters[g.Cluster].IDs, g.ID)
+	if _, ok := items[keys[2]]; !ok {
+		return w, nil
+	}
+	err = s.eachItem(ctx, keys[2].PK, keys[2].SK, func(item table.Item) error {
+		more, err := decode[[]grown](item)
+		w.take(more)
+		w.pieces++
+		return err
+	})
+	return w, err
+}
+
+// asBegun is the identifiers of a cluster without those that were added.
+func (w *work) asBegun(cluster int) []kind.Subject {
+	added := 0
+	for _, g := range w.grown {
+		if g.Cluster == cluster {
+			added++
 		}
 	}
-	return w, nil
+	ids := w.Clusters[cluster].IDs
+	return subjects(ids[:len(ids)-added])
+}
+
+// take adds to the people of w.
+func (w *work) take(more []grown) {
+	w.grown = append(w.grown, more...)
+	for _, g := range more {
+		w.Clusters[g.Cluster].IDs = append(w.Clusters[g.Cluster].IDs, g.ID)
+	}
 }
 
 // save stores w's cursor if nobody else moved it since it was read, and reads it

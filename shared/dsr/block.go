@@ -69,7 +69,7 @@ func (s *Service) blockMore(ctx context.Context, r Request, w *work, fresh []gro
 	for i, f := range fresh {
 		person, known := persons[f.Cluster]
 		if !known {
-			if person, err = s.spoken(ctx, b, r.Project, subjects(w.Clusters[f.Cluster].IDs)); err != nil {
+			if person, err = s.spoken(ctx, b, r.Project, w.asBegun(f.Cluster)); err != nil {
 				return err
 			}
 			persons[f.Cluster] = person

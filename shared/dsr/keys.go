@@ -14,7 +14,8 @@ import (
 
 // All keys of this package in the control table:
 //
-//	request#<task>                       request | ids#<page> | batch#<set>#<n>#<piece> | grown#<plan>#<n> | cursor#<plan>#<n> | pack#<plan>
+//	request#<task>                       request | ids#<page> | batch#<set>#<n>#<piece> | grown#<plan>#<n>[#<piece>] |
+//	                                     growing#<plan> | cursor#<plan>#<n> | pack#<plan>
 //	                                     and once its identifiers are gone: request | findings#<page> | marked#<page>
 //	project#<id>#requests[#<type>]       <13-digit ms>#<task>
 //	project#<id>#mark#<mark>             <task>     which requests concern a subject
@@ -56,8 +57,19 @@ func batchKey(r Request, n, piece int) table.Key {
 	return table.Key{PK: requestPartition + r.Task, SK: fmt.Sprintf("%s%s#%04d#%02d", batchPrefix, r.Set, n, piece)}
 }
 
-func grownKey(r Request, n int) table.Key {
-	return table.Key{PK: requestPartition + r.Task, SK: fmt.Sprintf("%s%04d#%04d", grownPrefix, r.Plan, n)}
+// grownKey is of a piece of who was added to a batch. The first piece's SK begins the
+// others'.
+func grownKey(r Request, n, piece int) table.Key {
+	key := table.Key{PK: requestPartition + r.Task, SK: fmt.Sprintf("%s%04d#%04d", grownPrefix, r.Plan, n)}
+	if piece > 0 {
+		key.SK += fmt.Sprintf("#%04d", piece)
+	}
+	return key
+}
+
+// growingKey is of what everyone swaps who adds to a batch of r.
+func growingKey(r Request) table.Key {
+	return table.Key{PK: requestPartition + r.Task, SK: fmt.Sprintf("growing#%04d", r.Plan)}
 }
 
 func cursorKey(r Request, n int) table.Key {

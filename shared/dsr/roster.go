@@ -210,11 +210,76 @@ func (b *batch) add(piece batch) {
 	b.More = piece.More
 }
 
+// mostGrown is how many pieces of new people are kept at a time, in one transaction.
+const mostGrown = 10
+
 // grow adds to the people of w who turned out to be one with them since Begin, by
 // links that were on their way then, and reports whether there was anyone. They are
-// treated as those of Begin were: claimed, put into the ledger, kept out, and only
-// then kept in the batch, so that after a crash it is all done again.
+// treated as those of Begin were: claimed, put into the ledger, and kept out. First
+// they are kept in the batch, so that whatever is written of them can be found again;
+// the cursor tells, after a crash, that the rest has to be done again.
 func (s *Service) grow(ctx context.Context, r Request, w *work) (bool, error) {
+	growing, err := s.Control.Get(ctx, growingKey(r))
+	if err != nil && kind.Of(err) != kind.NotFound {
+		return false, kind.Wrap("look for who was added", err)
+	}
+	fresh, err := s.fresh(ctx, r, *w)
+	if err != nil {
+		return false, err
+	}
+	var unsure []grown // a run that was cut off may have kept no more than that they are there
+	if w.cursor.Growing {
+		unsure = w.grown
+	}
+	if len(fresh) == 0 && len(unsure) == 0 {
+		return false, nil
+	}
+	// From here on, until their writes under way have ended, nothing is counted.
+	w.cursor.Growing = true
+	if err := s.save(ctx, r, w); err != nil {
+		return false, err
+	}
+	var taken []grown
+	var ops []table.Op
+	pieces := pages(fresh, func(g grown) int { return storedSize(g.ID) + len(`{"c":2000,"id":},`) })
+	for _, piece := range pieces[:min(mostGrown, len(pieces))] { // the next look finds the others
+		item, err := encode(grownKey(r, w.number, w.pieces+len(ops)), piece)
+		if err != nil {
+			return false, err
+		}
+		ops = append(ops, table.Put(item, table.IfAbsent()))
+		taken = append(taken, piece...)
+	}
+	if len(ops) > 0 {
+		// Of two batches that take the same in at once, one has to look again.
+		ops = append(ops, table.Put(table.Item{Key: growingKey(r)}, table.IfAt(growing.Version)))
+		if err := s.Control.Write(ctx, ops...); err != nil {
+			return false, kind.Wrap("add to a batch", err)
+		}
+		w.pieces += len(ops) - 1
+		w.take(taken)
+	}
+	all := slices.Concat(unsure, taken)
+	ids := make([]kind.Subject, len(all))
+	for i, g := range all {
+		ids[i] = kind.Subject(g.ID)
+	}
+	if err := s.setMarks(ctx, r, ids, true); err != nil {
+		return false, err
+	}
+	if err := s.suppress(ctx, r, ids, nil); err != nil {
+		return false, err
+	}
+	if err := s.blockMore(ctx, r, w, all); err != nil {
+		return false, err
+	}
+	s.Log.InfoContext(ctx, "a deletion took in more identifiers", "task", r.Task, "batch", w.number, "identifiers", len(ids))
+	return true, nil
+}
+
+// fresh finds who turned out to be one with the people of w and is in no batch of
+// its source yet.
+func (s *Service) fresh(ctx context.Context, r Request, w work) ([]grown, error) {
 	var ids []kind.Subject
 	at := map[kind.Subject]int{}
 	for i, c := range w.Clusters {
@@ -227,54 +292,43 @@ func (s *Service) grow(ctx context.Context, r Request, w *work) (bool, error) {
 	}
 	rule, err := s.rule(ctx, r)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	people, err := s.people(ctx, r.Project, rule, ids, r.Limit)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	if slices.ContainsFunc(people, func(p Person) bool { return p.TooMany }) {
 		s.Log.WarnContext(ctx, "links that came to a deletion since it began are left out: they are more than one person can have", "task", r.Task, "batch", w.number)
 	}
-	var fresh []kind.Subject
-	var more []grown
+	var fresh []grown
 	for _, p := range people {
 		i := at[p.Submitted[0]]
 		for _, id := range p.IDs {
 			if _, known := at[id]; !known {
 				at[id] = i
-				fresh = append(fresh, id)
-				more = append(more, grown{Cluster: i, ID: string(id)})
+				fresh = append(fresh, grown{Cluster: i, ID: string(id)})
 			}
 		}
 	}
 	if len(fresh) == 0 {
-		return false, nil
+		return nil, nil
 	}
-	// From here on, until their writes under way have ended, nothing is counted.
-	w.cursor.Growing = true
-	if err := s.save(ctx, r, w); err != nil {
-		return false, err
-	}
-	if err := s.setMarks(ctx, r, fresh, true); err != nil {
-		return false, err
-	}
-	if err := s.suppress(ctx, r, fresh, nil); err != nil {
-		return false, err
-	}
-	if err := s.blockMore(ctx, r, w, more); err != nil {
-		return false, err
-	}
-	item, err := encode(grownKey(r, w.number), append(w.grown, more...))
-	if err != nil {
-		return false, err
-	}
-	if err := s.Control.Write(ctx, table.Put(item, table.IfAt(w.grownAt))); err != nil {
-		return false, kind.Wrap("add to a batch", err)
-	}
-	s.Log.InfoContext(ctx, "a deletion took in more identifiers", "task", r.Task, "batch", w.number, "identifiers", len(fresh))
-	*w, err = s.work(ctx, r, w.number)
-	return true, err
+	// Whom another batch has is erased and counted there.
+	err = s.allWork(ctx, r, func(other *work) error {
+		if other.Source != w.Source || other.number == w.number {
+			return nil
+		}
+		has := map[string]bool{}
+		for _, c := range other.Clusters {
+			for _, id := range c.IDs {
+				has[id] = true
+			}
+		}
+		fresh = slices.DeleteFunc(fresh, func(g grown) bool { return has[g.ID] })
+		return nil
+	})
+	return fresh, err
 }
 
 // A grown identifier was added to a cluster of a batch after Begin.

@@ -189,7 +189,7 @@ func firstRecords(r Request, sub Submission, ids []kind.Subject) ([]table.Op, er
 		return nil, kind.E(kind.Internal, "encode the request", err)
 	}
 	ops := []table.Op{table.Put(table.Item{Key: requestKey(r.Task), Data: data, Index: place(r)}, table.IfAbsent())}
-	for page, part := range pages(ids) {
+	for page, part := range pages(ids, func(id kind.Subject) int { return storedSize(string(id)) }) {
 		item, err := encode(idsKey(r.Task, page), stored(part))
 		if err != nil {
 			return nil, err
@@ -300,17 +300,21 @@ func parseIDs(raw []string) ([]kind.Subject, error) {
 // storedSize is the most that JSON makes of an identifier in a list.
 func storedSize(id string) int { return 6*len(id) + 3 }
 
-// pages cuts ids so that each part stays under idsPageBytes when stored.
-func pages(ids []kind.Subject) [][]kind.Subject {
-	var out [][]kind.Subject
-	from, size := 0, 0
-	for i, id := range ids {
-		n := storedSize(string(id))
-		if size+n > idsPageBytes && i > from {
-			out = append(out, ids[from:i])
-			from, size = i, 0
+// pages cuts a list so that each part stays under idsPageBytes when stored, of each
+// entry as many as size says.
+func pages[T any](all []T, size func(T) int) [][]T {
+	var out [][]T
+	from, sum := 0, 0
+	for i, one := range all {
+		n := size(one)
+		if sum+n > idsPageBytes && i > from {
+			out = append(out, all[from:i])
+			from, sum = i, 0
 		}
-		size += n
+		sum += n
 	}
-	return append(out, ids[from:])
+	if from < len(all) {
+		out = append(out, all[from:])
+	}
+	return out
 }
