@@ -13,7 +13,7 @@ import (
 	"lethe/shared/table"
 )
 
-// begun submits a deletion and runs it until Erase is next.
+// begun submits a deletion that has no window and runs it until Erase is next.
 func (w *world) begun(ids ...string) dsr.Request {
 	w.t.Helper()
 	r := w.submit(dsr.Deletion, ids...)
@@ -23,7 +23,9 @@ func (w *world) begun(ids ...string) dsr.Request {
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		e.turn(out)
+		if !e.turn(out) && e.state != "Begin" {
+			w.t.Fatalf("%s answers %s", e.state, out.Next)
+		}
 	}
 	return r
 }

@@ -209,7 +209,7 @@ func (s *Service) dropRecord(ctx context.Context, row table.Key, goOn func() boo
 		}
 		marks, err := decode[[]string](item)
 		if err != nil {
-			return err
+			s.Log.ErrorContext(ctx, "a record of marks cannot be read; it goes all the same", "task", r.Task, "error", err)
 		}
 		ops := make([]table.Op, len(marks))
 		for i, mark := range marks {

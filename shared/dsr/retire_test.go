@@ -597,26 +597,24 @@ func TestRetireWhatIsDamaged(t *testing.T) {
 	w.retiring()
 	bad, good := w.submit(dsr.Export, anna, carl), w.submit(dsr.Export, bert)
 	w.settle()
-	damaged := 0
-	err := w.control.Partitions(t.Context(), func(pk string) error {
-		if pk != "request#"+bad.Task {
-			return nil
-		}
-		page, err := w.control.Query(t.Context(), table.Query{PK: pk})
+	damage := func(r dsr.Request) {
+		t.Helper()
+		damaged := 0
+		page, err := w.control.Query(t.Context(), table.Query{PK: "request#" + r.Task})
 		for _, item := range page.Items {
 			if item.SK != "request" {
 				item.Data = []byte(`{"` + anna)
 				damaged++
 				if err := w.control.Write(t.Context(), table.Put(item, table.Cond{})); err != nil {
-					return err
+					t.Fatal(err)
 				}
 			}
 		}
-		return err
-	})
-	if err != nil || damaged == 0 {
-		t.Fatal(damaged, err)
+		if err != nil || damaged == 0 {
+			t.Fatal(damaged, err)
+		}
 	}
+	damage(bad)
 	w.advance(31 * aDay)
 	w.sweep()
 	for _, r := range []dsr.Request{bad, good} {
@@ -626,6 +624,12 @@ func TestRetireWhatIsDamaged(t *testing.T) {
 	}
 	if n := w.mentions(anna) + w.mentions(bert); n > 0 {
 		t.Errorf("identifiers are still in %d places", n)
+	}
+	damage(good)
+	w.advance(800 * aDay)
+	w.sweep()
+	if n := w.mentions("request#"); n > 0 {
+		t.Errorf("%d records of requests are left after 27 months", n)
 	}
 }
 
@@ -667,4 +671,99 @@ func (p *paging) Query(ctx context.Context, q table.Query) (table.Page, error) {
 		p.before()
 	}
 	return p.Table.Query(ctx, q)
+}
+
+// A sweep that read a request while another one retired it does not write over what
+// that one kept.
+func TestRetireMeetsASweepInItsMiddle(t *testing.T) {
+	w := newWorld(t)
+	w.retiring()
+	r := w.submit(dsr.Export, anna, carl)
+	w.settle()
+	findings := func() string {
+		t.Helper()
+		d, err := w.Detail(t.Context(), project, r.Task)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fmt.Sprint(d.Findings[0].State, d.Findings[0].Events, d.Findings[1].State, len(d.Findings))
+	}
+	want := findings()
+	w.advance(31 * aDay)
+	w.meet("request#"+r.Task, w.sweep)
+	w.sweep()
+	if got := findings(); got != want || !w.status(r).IDsGone {
+		t.Errorf("findings: got %s, want %s as before", got, want)
+	}
+}
+
+// An export whose record goes while a deletion takes archives back is no obstacle.
+func TestRetireMeetsAWithdrawal(t *testing.T) {
+	w := newWorld(t)
+	w.settings.CancelWindow = -1
+	w.build()
+	w.retiring()
+	export := w.submit(dsr.Export, anna)
+	w.settle()
+	r := w.begun(anna)
+	w.control = &going{w.control, table.Key{PK: "request#" + export.Task, SK: "request"}}
+	w.build()
+	w.settle()
+	w.want(r, dsr.Success)
+}
+
+// going is a table whose item goes when it is read by itself.
+type going struct {
+	table.Table
+	key table.Key
+}
+
+func (g *going) Get(ctx context.Context, key table.Key) (table.Item, error) {
+	if key == g.key {
+		if err := g.WriteMany(ctx, []table.Op{table.Delete(key, table.Cond{})}); err != nil {
+			return table.Item{}, err
+		}
+	}
+	return g.Table.Get(ctx, key)
+}
+
+// A store that asks to slow down is no limit on open requests: nothing counts as left.
+func TestRerunAllIsThrottled(t *testing.T) {
+	w := newWorld(t)
+	w.source.broken = true
+	w.submit(dsr.Export, anna)
+	w.settle()
+	w.control = throttling{w.control}
+	w.build()
+	if got, err := w.RerunAll(t.Context(), project, dsr.By{}); kind.Of(err) != kind.Throttled || got.Left > 0 {
+		t.Errorf("got %+v, %v; want %v", got, err, kind.Throttled)
+	}
+}
+
+type throttling struct{ table.Table }
+
+func (throttling) Write(context.Context, ...table.Op) error {
+	return kind.E(kind.Throttled, "write")
+}
+
+// A request that cannot be read keeps nobody else's identifiers.
+func TestRetireGoesOn(t *testing.T) {
+	w := newWorld(t)
+	w.retiring()
+	bad := w.submit(dsr.Export, anna)
+	w.settle()
+	w.advance(time.Minute)
+	good := w.submit(dsr.Export, bert)
+	w.settle()
+	item := table.Item{Key: table.Key{PK: "request#" + bad.Task, SK: "request"}, Data: []byte("{")}
+	if err := w.control.Write(t.Context(), table.Put(item, table.Cond{})); err != nil {
+		t.Fatal(err)
+	}
+	w.advance(31 * aDay)
+	if err := w.Sweep(t.Context()); kind.Of(err) != kind.Corrupt {
+		t.Errorf("got %v, want %v", err, kind.Corrupt)
+	}
+	if !w.status(good).IDsGone {
+		t.Error("the other one still has its identifiers")
+	}
 }
