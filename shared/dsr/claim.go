@@ -1,8 +1,11 @@
 package dsr
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
+	"slices"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -39,21 +42,101 @@ func (s *Service) marked(ctx context.Context, r Request) ([]kind.Subject, error)
 }
 
 // setMarks writes r's row for every id, with or without its claim, under every key
-// that others may look under. Only r's tasks write these rows, so that no
-// condition is needed.
+// that others may look under. Only r's tasks write these rows.
 func (s *Service) setMarks(ctx context.Context, r Request, ids []kind.Subject, claim bool) error {
 	data, err := json.Marshal(markRow{Type: r.Type, Claim: claim})
 	if err != nil {
 		return kind.E(kind.Internal, "encode a mark")
 	}
-	ops := make([]table.Op, 0, len(ids))
-	for _, id := range ids {
-		for _, mark := range s.Keys.Marks(r.Project, id) {
-			key := table.Key{PK: markPartition(r.Project, mark), SK: r.Task}
-			ops = append(ops, table.Put(table.Item{Key: key, Data: data}, table.Cond{}))
-		}
+	keys := s.markKeys(r, ids)
+	ops := make([]table.Op, len(keys))
+	for i, key := range keys {
+		ops[i] = table.Put(table.Item{Key: key, Data: data}, table.Cond{})
 	}
 	return kind.Wrap("write marks", s.Control.WriteMany(ctx, ops))
+}
+
+// planMarks writes a deletion's row, without a claim, for every id that has none. A
+// claim of Begin is kept when the deletion is planned again at the end of its window;
+// in a window that is open, as of one that is run again, it is taken back. What Begin
+// writes since it was looked at stays.
+func (s *Service) planMarks(ctx context.Context, r Request, ids []kind.Subject) error {
+	data, err := json.Marshal(markRow{Type: r.Type})
+	if err != nil {
+		return kind.E(kind.Internal, "encode a mark")
+	}
+	waits := r.Window.After(s.now())
+	keys := s.markKeys(r, ids)
+	there, err := s.Control.GetMany(ctx, keys)
+	if err != nil {
+		return kind.Wrap("read marks", err)
+	}
+	var ops []table.Op
+	for _, key := range keys {
+		if item, ok := there[key]; !ok || waits && !bytes.Equal(item.Data, data) {
+			ops = append(ops, table.Put(table.Item{Key: key, Data: data}, table.IfAt(item.Version)))
+		}
+	}
+	return kind.Wrap("write marks", s.writeAll(ctx, ops))
+}
+
+// writeAll applies operations in as many transactions as they need.
+func (s *Service) writeAll(ctx context.Context, ops []table.Op) error {
+	for part := range slices.Chunk(ops, table.MaxOps) {
+		if err := s.Control.Write(ctx, part...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// markKeys are those of r's rows for ids.
+func (s *Service) markKeys(r Request, ids []kind.Subject) []table.Key {
+	keys := make([]table.Key, 0, len(ids))
+	for _, id := range ids {
+		for _, mark := range s.Keys.Marks(r.Project, id) {
+			keys = append(keys, table.Key{PK: markPartition(r.Project, mark), SK: r.Task})
+		}
+	}
+	return keys
+}
+
+// unmark removes the rows of whom an export was found to concern before it waited and
+// does not concern any more; ids are those it does. It must have read nothing yet, or
+// a deletion would not find what it read. A row that is written since it was looked
+// for stays, and so does every row if somebody changed the record, which then is
+// about others.
+func (s *Service) unmark(ctx context.Context, r Request, version table.Version, ids []kind.Subject) error {
+	concerned := make(map[kind.Subject]bool, len(ids))
+	for _, id := range ids {
+		concerned[id] = true
+	}
+	var before []kind.Subject
+	err := s.eachItem(ctx, requestKey(r.Task).PK, batchPrefix, func(item table.Item) error {
+		named, err := namedIn(item)
+		for _, id := range subjects(named) {
+			if !concerned[id] {
+				concerned[id] = true
+				before = append(before, id)
+			}
+		}
+		return err
+	})
+	if err != nil || len(before) == 0 {
+		return err
+	}
+	rows, err := s.Control.GetMany(ctx, s.markKeys(r, before))
+	if err != nil {
+		return kind.Wrap("read marks", err)
+	}
+	if _, now, err := s.load(ctx, r.Task); err != nil || now != version {
+		return cmp.Or(err, kind.E(kind.Conflict, "remove marks"))
+	}
+	var ops []table.Op
+	for key, row := range rows {
+		ops = append(ops, table.Delete(key, table.IfAt(row.Version)))
+	}
+	return kind.Wrap("remove marks", s.writeAll(ctx, ops))
 }
 
 // another is a request that has a row for one of some ids. Claimed means that one

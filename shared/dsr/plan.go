@@ -170,6 +170,11 @@ func (s *Service) planExport(ctx context.Context, step Step, r Request, version 
 			}
 			return s.wait(ctx, step, r, version)
 		}
+		if r.Plan == 0 && r.Limit.IsZero() {
+			if err := s.unmark(ctx, r, version, ids); err != nil {
+				return step, err
+			}
+		}
 		// A deletion may have taken segments of an earlier attempt back since this
 		// record was read; then the swap fails and Plan runs again.
 		r.Reason = ""
@@ -214,7 +219,7 @@ func (s *Service) planDeletion(ctx context.Context, step Step, r Request, versio
 	if err != nil {
 		return step, err
 	}
-	if err := s.setMarks(ctx, r, ids, false); err != nil {
+	if err := s.planMarks(ctx, r, ids); err != nil {
 		return step, err
 	}
 	goOn := s.goOn()
