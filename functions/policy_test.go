@@ -146,7 +146,7 @@ func resolve(t *testing.T, name string) string {
 }
 
 // spare are actions that a role has for what the run does not bring about:
-// uploads that were cut off, exports that have to start afresh, links that were on
+// uploads that were cut off, exports that waited or have to start afresh, links that were on
 // their way when a deletion began, and to be told that a file is absent, which
 // versitygw tells everybody.
 var spare = map[string][]string{
@@ -155,7 +155,7 @@ var spare = map[string][]string{
 	"erase":   {"dynamodb:BatchGetItem", "dynamodb:BatchWriteItem", "dynamodb:ConditionCheckItem", "dynamodb:PutItem", "s3:PutObject"},
 	"finish":  {"dynamodb:BatchWriteItem", "s3:AbortMultipartUpload"},
 	"pack":    {"s3:AbortMultipartUpload", "s3:DeleteObject", "s3:ListBucket", "s3:ListBucketMultipartUploads"},
-	"plan":    {"s3:AbortMultipartUpload", "s3:DeleteObject", "s3:ListBucket", "s3:ListBucketMultipartUploads"},
+	"plan":    {"dynamodb:DeleteItem", "s3:AbortMultipartUpload", "s3:DeleteObject", "s3:ListBucket", "s3:ListBucketMultipartUploads"},
 }
 
 // checkPolicies compares what the functions called with what their roles allow,

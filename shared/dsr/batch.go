@@ -118,16 +118,20 @@ func (s *Service) work(ctx context.Context, r Request, n int) (work, error) {
 		}
 		w.add(more)
 	}
-	if _, ok := items[keys[2]]; !ok {
-		return w, nil
-	}
-	err = s.eachItem(ctx, keys[2].PK, keys[2].SK, func(item table.Item) error {
+	item, ok = items[keys[2]]
+	for ok {
 		more, err := decode[[]grown](item)
+		if err != nil {
+			return w, err
+		}
 		w.take(more)
 		w.pieces++
-		return err
-	})
-	return w, err
+		item, err = s.Control.Get(ctx, grownKey(r, n, w.pieces))
+		if ok = err == nil; !ok && kind.Of(err) != kind.NotFound {
+			return w, kind.Wrap("read who was added to a batch", err)
+		}
+	}
+	return w, nil
 }
 
 // asBegun is the identifiers of a cluster without those that were added.

@@ -57,8 +57,7 @@ func batchKey(r Request, n, piece int) table.Key {
 	return table.Key{PK: requestPartition + r.Task, SK: fmt.Sprintf("%s%s#%04d#%02d", batchPrefix, r.Set, n, piece)}
 }
 
-// grownKey is of a piece of who was added to a batch. The first piece's SK begins the
-// others'.
+// grownKey is of a piece of who was added to a batch.
 func grownKey(r Request, n, piece int) table.Key {
 	key := table.Key{PK: requestPartition + r.Task, SK: fmt.Sprintf("%s%04d#%04d", grownPrefix, r.Plan, n)}
 	if piece > 0 {
