@@ -282,7 +282,7 @@ func TestClaimsReachEveryName(t *testing.T) {
 // crowd is an identifier, another of the same person, and more than a person can have.
 func crowd(ids ...kind.Subject) []kind.Subject {
 	for i := range dsr.MaxPerson {
-		ids = append(ids, kind.Subject(fmt.Sprint(ids[0], "-", i)))
+		ids = append(ids, kind.Subject(fmt.Sprint(string(ids[0]), "-", i)))
 	}
 	return ids
 }
@@ -442,6 +442,103 @@ func TestManyPeopleOfManyIdentifiers(t *testing.T) {
 	got := w.want(r, dsr.Success)
 	if got.Batches > 100 || got.Before.Events != 2 || got.Before.Subjects != 1 {
 		t.Errorf("%d batches, erased %+v; want at most 100, and the two events", got.Batches, got.Before)
+	}
+}
+
+// More identifiers than one request can be about are not all read before it is
+// refused.
+func TestFarTooManyIdentifiers(t *testing.T) {
+	w := newWorld(t)
+	var ids []string
+	w.source.persons = map[kind.Subject][]kind.Subject{}
+	for i := range dsr.MaxIDs {
+		id := kind.Subject(fmt.Sprint("p", i))
+		group := one(id)
+		for j := range 500 {
+			group = append(group, kind.Subject(fmt.Sprint("p", i, "-", j)))
+		}
+		w.source.persons[id] = group
+		ids = append(ids, string(id))
+	}
+	asked := 0
+	w.source.resolving = func() { asked++ }
+	r := w.submit(dsr.Deletion, ids...)
+	w.settle()
+	got := w.want(r, dsr.Failure)
+	if !strings.Contains(got.Reason, "several requests") || len(files(t, w.bucket, "ledger/")) > 0 {
+		t.Errorf("ended for: %s", got.Reason)
+	}
+	if asked > 3 {
+		t.Errorf("asked %d times who some of them are, of which each may be told of 200,000", asked)
+	}
+}
+
+// A deletion that the ledger knows to have begun is not refused any more, whatever
+// links have come in since: it is about whom it names, and Erase takes the others in.
+func TestFarTooManyOfADeletionThatHasBegun(t *testing.T) {
+	w := newWorld(t)
+	w.settings.CancelWindow = time.Hour
+	w.build()
+	w.people()
+	var ids []string
+	for i := range 60 {
+		ids = append(ids, fmt.Sprint("p", i))
+	}
+	r := w.submit(dsr.Deletion, append(ids, "ann")...)
+	w.run()
+	s := w.save()
+	w.settle()
+	w.want(r, dsr.Success)
+	w.restore(s)
+	if _, err := w.Restore(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.source.persons = map[kind.Subject][]kind.Subject{"ann": one("ann")}
+	for _, id := range ids {
+		group := one(kind.Subject(id))
+		for j := range dsr.MaxPerson - 1 {
+			group = append(group, kind.Subject(fmt.Sprint(id, "-", j)))
+		}
+		w.source.persons[kind.Subject(id)] = group
+	}
+	back, err := w.Confirm(t.Context(), project, r.Task, dsr.By{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out := w.do(w.Plan(t.Context(), dsr.Step{Task: r.Task, Attempt: back.Attempt})); out.Next != dsr.Begun {
+		t.Errorf("Plan answers %s: %s", out.Next, w.status(r).Reason)
+	}
+}
+
+// A link that comes in between two questions makes one person of two that were found
+// to be two.
+func TestPeopleThatBecomeOneWhileTheyAreAskedAbout(t *testing.T) {
+	w := newWorld(t)
+	w.people()
+	ids := []string{"ann"}
+	for i := range 150 {
+		ids = append(ids, fmt.Sprint("x", i))
+	}
+	ids = append(ids, "bob")
+	asked := 0
+	w.source.resolving = func() {
+		if asked++; asked == 2 {
+			w.source.mu.Lock()
+			defer w.source.mu.Unlock()
+			w.source.groups = [][]kind.Subject{one("ann", "bob")}
+		}
+	}
+	r := w.submit(dsr.Export, ids...)
+	w.settle()
+	w.want(r, dsr.Success)
+	d, err := w.Detail(t.Context(), project, r.Task)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, i := range []int{0, len(ids) - 1} {
+		if f := d.Findings[i]; fmt.Sprint(f.Resolved) != "[ann bob]" || f.Events != 20 {
+			t.Errorf("position %d: resolved to %v with %d events, want both and 20", i+1, f.Resolved, f.Events)
+		}
 	}
 }
 

@@ -43,16 +43,19 @@ func (s *Service) resolve(ctx context.Context, r Request) (roster, error) {
 	if err != nil {
 		return roster{}, err
 	}
-	people, err := s.people(ctx, r.Project, rule, submitted, until)
+	people, total, err := s.everybody(ctx, r.Project, rule, submitted, until)
 	if err != nil {
 		return roster{}, err
+	}
+	if total > maxRoster && r.Begun() {
+		people = alone(submitted) // Erase takes the others in
 	}
 	out := roster{rule: rule}
 	for _, p := range people {
 		out.ids = append(out.ids, p.IDs...)
 		out.alone = out.alone || p.TooMany
 	}
-	if len(out.ids) > maxRoster {
+	if total > maxRoster && !r.Begun() {
 		return roster{refused: fmt.Sprintf("The identifiers are linked with more than %d in all. Put them into several requests.", maxRoster)}, nil
 	}
 	out.cut(people, len(s.Sources), s.Settings.Batch)
@@ -73,6 +76,51 @@ func (s *Service) rule(ctx context.Context, r Request) (Identity, error) {
 	return rules.Identity, err
 }
 
+// mostAsked is how many identifiers are asked about at a time.
+const mostAsked = 100
+
+// everybody is people, of any number of ids, and how many identifiers they have in
+// all. It ends where those are more than maxRoster, which are never in memory.
+func (s *Service) everybody(ctx context.Context, project string, rule Identity, ids []kind.Subject, until time.Time) (all []Person, total int, err error) {
+	of := map[kind.Subject]int{} // the place in all of everyone found
+	for ask := range slices.Chunk(ids, mostAsked) {
+		if len(of) > maxRoster {
+			break
+		}
+		var unknown []kind.Subject
+		for _, id := range ask {
+			if i, known := of[id]; known {
+				all[i].Submitted = append(slices.Clip(all[i].Submitted), id)
+			} else {
+				unknown = append(unknown, id)
+			}
+		}
+		found, err := s.people(ctx, project, rule, unknown, until)
+		if err != nil {
+			return nil, 0, err
+		}
+		for _, p := range found {
+			at := len(all)
+			for _, id := range p.IDs {
+				if i, known := of[id]; known {
+					at = i // a link came in since the last were asked about
+				}
+			}
+			if at == len(all) {
+				all = append(all, p)
+			} else {
+				all[at].Submitted = slices.Concat(all[at].Submitted, p.Submitted)
+				all[at].IDs = slices.Compact(slices.Sorted(slices.Values(slices.Concat(p.IDs, all[at].IDs))))
+				all[at].TooMany = all[at].TooMany || p.TooMany
+			}
+			for _, id := range p.IDs {
+				of[id] = at
+			}
+		}
+	}
+	return all, len(of), nil
+}
+
 // people asks the source that knows who is whom.
 func (s *Service) people(ctx context.Context, project string, rule Identity, ids []kind.Subject, until time.Time) ([]Person, error) {
 	for _, src := range s.Sources {
@@ -80,11 +128,16 @@ func (s *Service) people(ctx context.Context, project string, rule Identity, ids
 			return knows.Resolve(ctx, project, rule, ids, until)
 		}
 	}
+	return alone(ids), nil
+}
+
+// alone makes of every identifier a person.
+func alone(ids []kind.Subject) []Person {
 	people := make([]Person, len(ids))
 	for i, id := range ids {
 		people[i] = Person{Submitted: []kind.Subject{id}, IDs: []kind.Subject{id}}
 	}
-	return people, nil
+	return people
 }
 
 // cut makes the batches of so many sources, each of at least so many identifiers,
