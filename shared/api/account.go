@@ -441,11 +441,7 @@ func (c *call) strict(needed []string, all ...member) error {
 	if len(body) == 0 && len(needed) == 0 {
 		return nil
 	}
-	names := make([]string, len(all))
-	for i, m := range all {
-		names[i] = m.name
-	}
-	fields, err := parseStrict(body, names...)
+	fields, err := setMembers(body, all)
 	if err != nil {
 		return err
 	}
@@ -454,7 +450,7 @@ func (c *call) strict(needed []string, all ...member) error {
 			return kind.Say(kind.Invalid, name+" is missing. Give it as a member of the JSON object in the body.")
 		}
 	}
-	return setMembers(body, all)
+	return nil
 }
 
 // days is a member that is a whole number of days.

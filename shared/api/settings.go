@@ -51,7 +51,7 @@ func (e *edge) settle(c *call) error {
 				{"share_percent", "a whole number", &r.Guard.Share}, {"rows", "a whole number", &r.Guard.Rows}, {"ids", "a whole number", &r.Guard.IDs},
 			}}}},
 		} {
-			if err := setMembers(part.body, part.members); err != nil {
+			if _, err := setMembers(part.body, part.members); err != nil {
 				return err
 			}
 		}
@@ -70,10 +70,11 @@ type member struct {
 	into     any
 }
 
-// setMembers sets those of all that the object in body has. A nil body has none.
-func setMembers(body json.RawMessage, all []member) error {
+// setMembers sets those of all that the object in body has, and returns them. A nil
+// body has none.
+func setMembers(body json.RawMessage, all []member) (map[string]json.RawMessage, error) {
 	if body == nil {
-		return nil
+		return nil, nil
 	}
 	names := make([]string, len(all))
 	for i, m := range all {
@@ -81,18 +82,18 @@ func setMembers(body json.RawMessage, all []member) error {
 	}
 	fields, err := parseStrict(body, names...)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, m := range all {
 		raw := fields[m.name]
 		if inner, ok := m.into.([]member); ok {
-			err = setMembers(raw, inner)
+			_, err = setMembers(raw, inner)
 		} else if raw != nil && json.Unmarshal(raw, m.into) != nil {
 			err = kind.Say(kind.Invalid, m.name+" must be "+m.is+".")
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return fields, nil
 }
