@@ -65,13 +65,17 @@ func (s *Service) Begin(ctx context.Context, step Step) (Step, error) {
 		if now.set != who.set {
 			return s.later(step, time.Second), nil // whoever is new has to be claimed first
 		}
-		if r.Set != now.set && (r.Plan < mostPlans || now.alone) {
-			// The preview, and what the guard made of it, were of others. Who is served alone
-			// has always to be confirmed.
-			r.Set, r.Batches, r.Plan = "", 0, r.Plan+1
-			return step.after(Replan), s.swap(ctx, r, version)
-		}
 		if r.Set != now.set {
+			// The preview, and what the guard made of it, were of others. A person whom the
+			// guard holds has always to be confirmed.
+			held, err := s.holds(ctx, r, now)
+			if err != nil {
+				return step, err
+			}
+			if held || r.Plan < mostPlans {
+				r.Set, r.Batches, r.Plan = "", 0, r.Plan+1
+				return step.after(Replan), s.swap(ctx, r, version)
+			}
 			// Cursors of the preview count by the old set: those of the new begin afresh.
 			r.Set, r.Batches, r.Plan = now.set, len(now.batches), r.Plan+1
 		}

@@ -72,6 +72,19 @@ func (s *Service) guard(ctx context.Context, r *Request) (string, error) {
 	return "", nil
 }
 
+// holds reports whether the guard holds a deletion of whom o concerns, whatever they
+// have.
+func (s *Service) holds(ctx context.Context, r Request, o roster) (bool, error) {
+	rules, err := s.Accounts.Rules(ctx, r.Project)
+	most := 0
+	for _, b := range o.batches {
+		for _, c := range b.Clusters {
+			most = max(most, len(c.IDs))
+		}
+	}
+	return o.alone || most > rules.Guard.IDs, err
+}
+
 // mayConfirm returns nil if by may let a deletion pass the guard.
 func (s *Service) mayConfirm(ctx context.Context, r Request, by By) error {
 	people, err := s.Accounts.Handlers(ctx, r.Project)

@@ -333,8 +333,14 @@ func TestAnIdentifierOfTooManyIsServedAlone(t *testing.T) {
 }
 
 // However often others are linked while it waits, a deletion of somebody who came to be
-// served alone is not done before that is confirmed.
-func TestWhoComesToBeServedAloneIsConfirmed(t *testing.T) {
+// served alone, or to stand for very many, is not done before that is confirmed.
+func TestWhoComesToBeHeldIsConfirmed(t *testing.T) {
+	for name, bob := range map[string][]kind.Subject{"alone": crowd("bob"), "of more than one person decides": crowd("bob")[:51]} {
+		t.Run(name, func(t *testing.T) { testWhoComesToBeHeld(t, bob) })
+	}
+}
+
+func testWhoComesToBeHeld(t *testing.T, bob []kind.Subject) {
 	w := newWorld(t)
 	w.settings.CancelWindow = -1
 	w.build()
@@ -353,7 +359,7 @@ func TestWhoComesToBeServedAloneIsConfirmed(t *testing.T) {
 	if _, err := w.Plan(t.Context(), step); err != nil {
 		t.Fatal(err)
 	}
-	w.source.groups = [][]kind.Subject{w.source.groups[0], crowd("bob")}
+	w.source.groups = [][]kind.Subject{w.source.groups[0], bob}
 	if out, err := w.Begin(t.Context(), step); err != nil || out.Next != dsr.Replan {
 		t.Errorf("Begin answers %s, %v", out.Next, err)
 	}
@@ -539,6 +545,28 @@ func TestPeopleThatBecomeOneWhileTheyAreAskedAbout(t *testing.T) {
 		if f := d.Findings[i]; fmt.Sprint(f.Resolved) != "[ann bob]" || f.Events != 20 {
 			t.Errorf("position %d: resolved to %v with %d events, want both and 20", i+1, f.Resolved, f.Events)
 		}
+	}
+}
+
+// A deletion that has begun keeps the rule by which it found whom it is about, whatever
+// the project settles afterwards.
+func TestADeletionKeepsItsRule(t *testing.T) {
+	w := newWorld(t)
+	w.settings.CancelWindow = -1
+	w.rules.Identity = dsr.Original
+	w.build()
+	w.people()
+	r := w.begun("ann")
+	if got := w.status(r).Identity; got != dsr.Original {
+		t.Errorf("begun by rule %q, want %q", got, dsr.Original)
+	}
+	w.rules.Identity = dsr.Simplified
+	w.build()
+	w.source.rules = nil
+	w.settle()
+	w.want(r, dsr.Success)
+	if asked := w.source.rules; len(asked) == 0 || slices.Contains(asked, dsr.Simplified) {
+		t.Errorf("asked by %v, want %q alone", asked, dsr.Original)
 	}
 }
 

@@ -379,6 +379,7 @@ type source struct {
 	persons       map[kind.Subject][]kind.Subject // of very many, who is who
 	apart         int                             // links of each that are not followed
 	resolving     func()                          // is called when somebody asks
+	rules         []dsr.Identity                  // by which somebody asked
 	total         int64                           // what Rows tells
 	broken        bool                            // Collect fails for good
 	words         map[string]dsr.Word             // of opt-outs, by mark
@@ -430,7 +431,8 @@ func (s *source) Suppress(_ context.Context, _ string, marks []dsr.Mark) error {
 }
 
 // Resolve joins the groups that share an identifier.
-func (s *source) Resolve(_ context.Context, _ string, _ dsr.Identity, ids []kind.Subject, until time.Time) ([]dsr.Person, error) {
+func (s *source) Resolve(_ context.Context, _ string, rule dsr.Identity, ids []kind.Subject, until time.Time) ([]dsr.Person, error) {
+	s.rules = append(s.rules, rule)
 	if s.resolving != nil {
 		s.resolving()
 	}
