@@ -26,6 +26,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sesv2"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
 	"go.yaml.in/yaml/v3"
 
 	"lethe/shared/account"
@@ -40,6 +41,8 @@ const (
 	bucket        = "lethe-files"
 	ledgerCopy    = "lethe-copy"
 	keysPath      = "/lethe/lethe/suppression"
+	sessionPath   = "/lethe/lethe/session"
+	secretName    = "/lethe/lethe/oidc/client-secret"
 	mailDomain    = "example.com"
 )
 
@@ -100,6 +103,9 @@ func (d *deployment) start(t testing.TB, name, address string, more ...string) *
 	t.Helper()
 	cmd := exec.Command(filepath.Join(d.programs, name))
 	cmd.Env = append(environment(address), more...)
+	if name == "api" {
+		cmd.Env = append(cmd.Env, "LETHE_SESSION_KEYS="+sessionPath, "LETHE_OIDC_ISSUER=http://127.0.0.1:9", "LETHE_OIDC_CLIENT_ID=lethe", "LETHE_OIDC_SECRET="+secretName)
+	}
 	return cloudtest.Start(t, cmd)
 }
 
@@ -144,7 +150,7 @@ func command(t testing.TB, environment []string, args ...string) string {
 		if err == nil && d.IsDir() && strings.HasPrefix(d.Name(), ".") && path != root {
 			return fs.SkipDir
 		}
-		if err == nil && (strings.HasSuffix(path, ".go") || strings.HasSuffix(path, ".json") || strings.HasSuffix(path, ".html")) {
+		if err == nil && (strings.HasSuffix(path, ".go") || strings.HasSuffix(path, ".json") || strings.HasSuffix(path, ".html") || strings.HasSuffix(path, ".css")) {
 			_, err = os.Stat(path)
 		}
 		return err
@@ -251,7 +257,16 @@ func (d *deployment) makeKeys(t testing.TB) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cloud.NewKey(t.Context(), client, ssm.NewFromConfig(d.moto), *made.KeyMetadata.KeyId, keysPath, 1); err != nil {
+	parameters := ssm.NewFromConfig(d.moto)
+	for path, use := range map[string]cloud.Use{keysPath: cloud.Suppression, sessionPath: cloud.Session} {
+		if err := cloud.NewKey(t.Context(), client, parameters, *made.KeyMetadata.KeyId, path, use, 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err = parameters.PutParameter(t.Context(), &ssm.PutParameterInput{
+		Name: aws.String(secretName), Value: aws.String("the secret of the client"), Type: ssmtypes.ParameterTypeSecureString,
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
 }
@@ -341,7 +356,7 @@ func (d *deployment) call(t testing.TB, method, target, body string, header http
 	}
 	r.Host = "abc.execute-api." + cloudtest.Region + ".amazonaws.com"
 	maps.Copy(r.Header, header)
-	got, err := http.DefaultClient.Do(r)
+	got, err := http.DefaultTransport.RoundTrip(r) // which follows no redirect
 	if err != nil {
 		t.Fatal(err)
 	}

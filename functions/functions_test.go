@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -30,7 +31,8 @@ import (
 )
 
 func TestFunctionsBuildForLambda(t *testing.T) {
-	entries, err := os.ReadDir(build(t, true))
+	dir := build(t, true)
+	entries, err := os.ReadDir(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,6 +46,12 @@ func TestFunctionsBuildForLambda(t *testing.T) {
 		if info.Size() > 15e6 {
 			t.Errorf("%s has %.1f MB, want 15 at most", e.Name(), float64(info.Size())/1e6)
 		}
+		// Templates call methods by names that the linker cannot know, so where one can run
+		// it keeps every exported method of all that is linked: 8 MB.
+		program, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		if err != nil || bytes.Contains(program, []byte("text/template.(*Template).Execute")) {
+			t.Errorf("%s can run templates, %v", e.Name(), err)
+		}
 	}
 	folders, err := os.ReadDir(".")
 	if err != nil {
@@ -52,17 +60,6 @@ func TestFunctionsBuildForLambda(t *testing.T) {
 	for _, f := range folders {
 		if f.IsDir() && !built[f.Name()] {
 			t.Errorf("functions/%s gives no binary", f.Name())
-		}
-	}
-}
-
-// Templates call methods by names that the linker cannot know, so it keeps every
-// exported method of all that is linked: 8 MB.
-func TestFunctionsLinkNoTemplates(t *testing.T) {
-	out := command(t, nil, "list", "-tags", tags, "-deps", "./functions/...")
-	for _, path := range []string{"text/template", "html/template"} {
-		if slices.Contains(strings.Fields(out), path) {
-			t.Errorf("%s is linked: go list -deps ./functions/... has it", path)
 		}
 	}
 }
@@ -106,10 +103,11 @@ func TestRequestsRunThroughTheFunctions(t *testing.T) {
 	d.recover(t)
 	d.mail(t)
 	d.account(t)
+	d.console(t)
 	d.ledger(t)
 	d.retire(t)
 	d.putBack(t)
-	for _, secret := range []string{"amelie", "bruno", "chloe", "dora", "emil", "nobody-of-that-name", "a lamp", d.GDPRToken, d.APISecret, d.ServiceSecret} {
+	for _, secret := range []string{"amelie", "bruno", "chloe", "dora", "emil", "nobody-of-that-name", "a lamp", "the secret of the client", d.GDPRToken, d.APISecret, d.ServiceSecret} {
 		if strings.Contains(d.logs(), secret) {
 			t.Errorf("the logs of the functions hold %q", secret)
 		}
@@ -321,6 +319,50 @@ func (d *deployment) account(t *testing.T) {
 		if out.status != http.StatusOK || !strings.Contains(out.body, `"faults":[]`) || !strings.Contains(out.body, `"heads":1`) {
 			t.Errorf("%s: %d %s", path, out.status, out.body)
 		}
+	}
+}
+
+// console lets the owner sign in in a browser, by a link, and out again.
+func (d *deployment) console(t *testing.T) {
+	t.Helper()
+	accounts := account.New(cloud.NewTable(d.records, controlTable, time.Now), time.Now)
+	link, err := accounts.MakeLink(t.Context(), dsr.By{Actor: account.Local.Name}, "owner@example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cookie := ""
+	form := func() http.Header {
+		return http.Header{"Content-Type": {"application/x-www-form-urlencoded"}, "Sec-Fetch-Site": {"same-origin"}, "Cookie": {cookie}}
+	}
+	for _, c := range []struct {
+		method, target, body string
+		status               int
+		holds, location      string
+	}{
+		{"GET", "/", "", 303, "", "/sign-in"},
+		{"GET", "/sign-in", "", 200, "<code>go run ./infra/signin</code>", ""},
+		{"GET", "/sign-in/provider", "", 503, "does not answer", ""},
+		{"GET", "/sign-in?link=" + link, "", 200, `action="/sign-in/link"`, ""},
+		{"POST", "/sign-in/link", "link=" + link, 303, "", "/"},
+		{"GET", "/", "", 200, "<strong>owner@example.com</strong>", ""},
+		{"POST", "/sign-in/link", "link=" + link, 403, "used before", ""},
+		{"POST", "/sign-out", "", 303, "", "/sign-in"},
+		{"GET", "/", "", 303, "", "/sign-in"},
+	} {
+		out := d.call(t, c.method, c.target, c.body, form())
+		if out.status != c.status || !strings.Contains(out.body, c.holds) || out.header.Get("Location") != c.location {
+			t.Errorf("%s %s: %d to %q %s", c.method, c.target, out.status, out.header.Get("Location"), out.body)
+		}
+		if set := out.header.Get("Set-Cookie"); set != "" {
+			cookie, _, _ = strings.Cut(set, ";")
+			if !strings.HasPrefix(cookie, "__Host-lethe=") {
+				t.Errorf("%s %s sets %s", c.method, c.target, set)
+			}
+		}
+	}
+	style := regexp.MustCompile(`/assets/\w+\.css`).FindString(d.call(t, "GET", "/sign-in", "", form()).body)
+	if out := d.call(t, "GET", style, "", form()); out.status != 200 || out.header.Get("Content-Type") != "text/css; charset=utf-8" {
+		t.Errorf("the style at %q: %d", style, out.status)
 	}
 }
 

@@ -1,4 +1,4 @@
-// Command api serves the GDPR API and Lethe's own routes.
+// Command api serves the GDPR API, Lethe's own routes and the console.
 package main
 
 import (
@@ -7,6 +7,7 @@ import (
 	"lethe/shared/account"
 	"lethe/shared/api"
 	"lethe/shared/cloud"
+	"lethe/shared/console"
 	"lethe/shared/events"
 )
 
@@ -14,8 +15,13 @@ func main() {
 	cloud.Start(func(p *cloud.Platform) any {
 		accounts := account.New(p.Control, p.Clock)
 		source := events.New(p.Subjects, p.Keys, p.Clock, events.Shared(), events.Log(p.Log))
+		// Its own address is not told to it: API Gateway answers to no other.
+		pages := console.New(console.Parts{
+			Accounts: accounts, LinkCommand: "go run ./infra/signin", OIDC: console.NewProvider(p.Issuer, p.Client, p.Secret),
+			Keys: p.SessionKeys, Clock: p.Clock, Log: p.Log,
+		})
 		return cloud.HTTP(api.New(api.Parts{
-			Accounts: accounts, Service: p.Service(accounts, source), Clock: p.Clock, Log: p.Log,
+			Accounts: accounts, Service: p.Service(accounts, source), Console: pages, Clock: p.Clock, Log: p.Log,
 		}))
 	})
 }

@@ -104,7 +104,7 @@ func run(out io.Writer, recorded, prices []byte) error {
 	fmt.Fprintf(out, "\nThe counts are of a recorded run of the real functions and state machines: of 1 id as it ran, of %d on the line through %.0f and\n"+
 		"%.0f ids, which are one batch and several. Milliseconds are of a machine with x86-64 processors and engines beside it that stand in for\n"+
 		"AWS, not of Lambda's arm64. Request units are at least these: a delete in a transaction counts for 1 KB, a refused write for nothing.\n"+
-		"Not counted: what takes a request out of the records later (some 25 write units), logs, traces, data that leaves AWS, cold starts (two calls for the keys each), the metrics of overdue and of broken requests.\n",
+		"Not counted: what takes a request out of the records later (some 25 write units), logs, traces, data that leaves AWS, cold starts (two calls for the keys each, up to five of `api`), the metrics of overdue and of broken requests.\n",
 		many, r.Export[1].IDs, r.Export[2].IDs)
 	if len(old) > 0 {
 		fmt.Fprintf(out, "Prices that were not looked up anew: %s.\n", strings.Join(old, ", "))

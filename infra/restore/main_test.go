@@ -69,7 +69,7 @@ func deploy(t *testing.T, a aws.Config) cloud.Config {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cloud.NewKey(t.Context(), keys, ssm.NewFromConfig(a), *key.KeyMetadata.KeyId, c.Keys, 1); err != nil {
+	if err := cloud.NewKey(t.Context(), keys, ssm.NewFromConfig(a), *key.KeyMetadata.KeyId, c.Keys, cloud.Suppression, 1); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"export", "deletion"} {

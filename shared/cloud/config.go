@@ -28,6 +28,10 @@ type Config struct {
 	BackupLife   time.Duration // LETHE_BACKUP_DAYS, how long backups are kept; 0, not told
 	MailFrom     string        // LETHE_MAIL_FROM, whom mail is from; empty where none is sent
 	PublicURL    string        // LETHE_PUBLIC_URL, where people reach the deployment; needed by what sends mail
+	SessionKeys  string        // LETHE_SESSION_KEYS, the path of the session keys in SSM; empty where nobody signs in
+	Issuer       string        // LETHE_OIDC_ISSUER, an OpenID Connect provider; may be empty
+	Client       string        // LETHE_OIDC_CLIENT_ID, the client that Lethe is to it
+	Secret       string        // LETHE_OIDC_SECRET, the name in SSM of the client's secret; empty for a client without one
 	Level        slog.Level    // LETHE_LOG: debug, info, warn or error; info
 }
 
@@ -42,11 +46,16 @@ func ConfigFromEnv() (Config, error) {
 		Bucket:     e.match("LETHE_BUCKET", bucketName),
 		Export:     e.match("LETHE_EXPORT_MACHINE", machineARN),
 		Deletion:   e.match("LETHE_DELETION_MACHINE", machineARN),
-		Keys:       e.match("LETHE_KEYS", `(/[A-Za-z0-9_.-]+)+`),
+		Keys:       e.match("LETHE_KEYS", parameterName),
 		LedgerCopy: e.optional("LETHE_LEDGER_COPY", bucketName),
 	}
 	c.MailFrom = e.optional("LETHE_MAIL_FROM", `[^<>@]+ <[^<>@\s]+@[^<>@\s]+>`)
 	c.PublicURL = e.optional("LETHE_PUBLIC_URL", `https?://[^/?#\s]+`)
+	c.SessionKeys = e.optional("LETHE_SESSION_KEYS", parameterName)
+	if c.Issuer = e.optional("LETHE_OIDC_ISSUER", `https?://\S+`); c.Issuer != "" {
+		c.Client = e.match("LETHE_OIDC_CLIENT_ID", `\S+`)
+	}
+	c.Secret = e.optional("LETHE_OIDC_SECRET", parameterName)
 	c.Restored = e.yes("LETHE_RESTORED")
 	c.KeyVersions = e.versions("LETHE_KEY_VERSIONS")
 	c.CancelWindow = e.duration("LETHE_CANCEL_WINDOW", 24*time.Hour)
@@ -61,9 +70,10 @@ func ConfigFromEnv() (Config, error) {
 // The patterns bound no length: to count to 255 costs a function a millisecond of
 // its start.
 const (
-	tableName  = `[A-Za-z0-9_.-]+`
-	bucketName = `[a-z0-9][a-z0-9.-]+[a-z0-9]`
-	machineARN = `arn:[a-z-]+:states:[a-z0-9-]+:\d{12}:stateMachine:[A-Za-z0-9_-]+`
+	tableName     = `[A-Za-z0-9_.-]+`
+	bucketName    = `[a-z0-9][a-z0-9.-]+[a-z0-9]`
+	parameterName = `(/[A-Za-z0-9_.-]+)+`
+	machineARN    = `arn:[a-z-]+:states:[a-z0-9-]+:\d{12}:stateMachine:[A-Za-z0-9_-]+`
 )
 
 // environment collects what is wrong while variables are read.

@@ -22,6 +22,7 @@ func setEnvironment(t *testing.T, differs map[string]string) {
 		"LETHE_KEYS":             "/lethe/lethe/suppression",
 		"LETHE_RESTORED":         "",
 		"LETHE_KEY_VERSIONS":     "", "LETHE_CANCEL_WINDOW": "", "LETHE_LOG": "", "LETHE_LEDGER_COPY": "", "LETHE_BACKUP_DAYS": "",
+		"LETHE_SESSION_KEYS": "", "LETHE_OIDC_ISSUER": "", "LETHE_OIDC_CLIENT_ID": "", "LETHE_OIDC_SECRET": "",
 	} {
 		t.Setenv(name, value)
 	}
@@ -47,11 +48,13 @@ func TestConfigFromEnv(t *testing.T) {
 	}
 	setEnvironment(t, map[string]string{
 		"LETHE_KEY_VERSIONS": "2, 1", "LETHE_CANCEL_WINDOW": "90m", "LETHE_LOG": "warn", "LETHE_LEDGER_COPY": "other-bucket",
-		"LETHE_BACKUP_DAYS": "7", "LETHE_RESTORED": "true",
+		"LETHE_BACKUP_DAYS": "7", "LETHE_RESTORED": "true", "LETHE_SESSION_KEYS": "/lethe/lethe/session",
+		"LETHE_OIDC_ISSUER": "https://login.example.com/", "LETHE_OIDC_CLIENT_ID": "lethe", "LETHE_OIDC_SECRET": "/lethe/lethe/oidc/client-secret",
 	})
 	got, err = cloud.ConfigFromEnv()
 	want.KeyVersions, want.CancelWindow, want.Level, want.LedgerCopy = []int{2, 1}, 90*time.Minute, slog.LevelWarn, "other-bucket"
 	want.BackupLife, want.Restored = 7*24*time.Hour, true
+	want.SessionKeys, want.Issuer, want.Client, want.Secret = "/lethe/lethe/session", "https://login.example.com/", "lethe", "/lethe/lethe/oidc/client-secret"
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, %v; want %+v", got, err, want)
 	}
@@ -62,12 +65,14 @@ func TestConfigTellsEveryProblemAtOnce(t *testing.T) {
 		"AWS_REGION": "", "LETHE_CONTROL_TABLE": "", "LETHE_BUCKET": "Not A Bucket", "LETHE_EXPORT_MACHINE": "lethe-export",
 		"LETHE_KEYS": "suppression/", "LETHE_KEY_VERSIONS": "1,1", "LETHE_CANCEL_WINDOW": "-1h", "LETHE_LOG": "loud", "LETHE_LEDGER_COPY": "X",
 		"LETHE_BACKUP_DAYS": "a week", "LETHE_RESTORED": "yes",
+		"LETHE_SESSION_KEYS": "session", "LETHE_OIDC_ISSUER": "https://login.example.com", "LETHE_OIDC_CLIENT_ID": "", "LETHE_OIDC_SECRET": "s3cret",
 	}
 	setEnvironment(t, wrong)
 	_, err := cloud.ConfigFromEnv()
 	if kind.Of(err) != kind.Invalid {
 		t.Fatalf("got %v, want Invalid", err)
 	}
+	delete(wrong, "LETHE_OIDC_ISSUER") // right, and needs a client
 	for name, value := range wrong {
 		if !strings.Contains(err.Error(), name+" ") {
 			t.Errorf("%s=%q is not among the problems: %v", name, value, err)

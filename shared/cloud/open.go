@@ -42,8 +42,14 @@ type Platform struct {
 	LedgerCopy blob.Bucket // nil without one
 	Workflow   dsr.Workflow
 	Keys       kind.Keyring
-	Clock      dsr.Clock
-	Log        *slog.Logger
+	// SessionKeys are nil in functions that nobody signs in to.
+	SessionKeys kind.Keyring
+	// Issuer is an OpenID Connect provider, or empty; Client and Secret are what Lethe is
+	// to it.
+	Issuer, Client, Secret string
+
+	Clock dsr.Clock
+	Log   *slog.Logger
 	// Sender sends mail. Open leaves it nil: package ses has it, for the functions that
 	// send any.
 	Sender dsr.Sender
@@ -60,9 +66,9 @@ type Platform struct {
 // functions in template.yaml.
 const taskLife = 15 * time.Minute
 
-// Open connects to what c names. It unwraps the suppression keys, asks the control
-// table whether c.Restored tables may be used (kind.NotAllowed if not), and makes no
-// other call. It takes the credentials that Lambda puts into the environment, and
+// Open connects to what c names. It unwraps the keys, reads the secret of the OpenID
+// Connect client, asks the control table whether c.Restored tables may be used
+// (kind.NotAllowed if not), and makes no other call. It takes the credentials that Lambda puts into the environment, and
 // AWS_ENDPOINT_URL where it is set.
 func Open(ctx context.Context, c Config) (*Platform, error) {
 	p, err := OpenWith(ctx, connection(c.Region), c)
@@ -78,9 +84,22 @@ func Open(ctx context.Context, c Config) (*Platform, error) {
 // OpenWith is Open by a connection of the caller's, for programs that a person
 // runs, and whatever tables c names.
 func OpenWith(ctx context.Context, a aws.Config, c Config) (*Platform, error) {
-	keys, err := loadKeys(ctx, kms.NewFromConfig(a), ssm.NewFromConfig(a), c.Keys, c.KeyVersions)
+	wrapping, parameters := kms.NewFromConfig(a), ssm.NewFromConfig(a)
+	keys, err := loadKeys(ctx, wrapping, parameters, c.Keys, Suppression, c.KeyVersions)
 	if err != nil {
 		return nil, err
+	}
+	var sessions kind.Keyring
+	if c.SessionKeys != "" {
+		if sessions, err = loadKeys(ctx, wrapping, parameters, c.SessionKeys, Session, []int{1}); err != nil {
+			return nil, err
+		}
+	}
+	secret := ""
+	if c.Secret != "" {
+		if secret, err = loadSecret(ctx, parameters, c.Secret); err != nil {
+			return nil, err
+		}
 	}
 	records, files := dynamodb.NewFromConfig(a), s3.NewFromConfig(a, pathStyle(a))
 	p := &Platform{
@@ -90,8 +109,11 @@ func OpenWith(ctx context.Context, a aws.Config, c Config) (*Platform, error) {
 		Workflow: NewWorkflow(sfn.NewFromConfig(a), map[string]string{
 			string(dsr.Export): c.Export, string(dsr.Deletion): c.Deletion,
 		}),
-		Keys:     keys,
-		Clock:    time.Now,
+		Keys:  keys,
+		Clock: time.Now,
+
+		SessionKeys: sessions, Issuer: c.Issuer, Client: c.Client, Secret: secret,
+
 		tables:   restoredRow{c.Control, c.Subjects},
 		Log:      slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: c.Level})),
 		settings: dsr.Settings{CancelWindow: c.CancelWindow, TaskLife: taskLife, BackupLife: c.BackupLife, Mail: c.MailFrom != ""},

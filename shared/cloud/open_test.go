@@ -40,7 +40,7 @@ func TestSuppressionKeysOutliveTheProcess(t *testing.T) {
 	}
 	const path = "/lethe/lethe/suppression"
 	newKey := func(version int) error {
-		return cloud.NewKey(t.Context(), k, s, *made.KeyMetadata.KeyId, path, version)
+		return cloud.NewKey(t.Context(), k, s, *made.KeyMetadata.KeyId, path, cloud.Suppression, version)
 	}
 
 	if _, err := keyring(t); kind.Of(err) != kind.NotFound || !strings.Contains(err.Error(), "go run ./infra/keys") {
@@ -92,5 +92,60 @@ func TestSuppressionKeysOutliveTheProcess(t *testing.T) {
 		if _, err := keyring(t); kind.Of(err) != kind.Corrupt {
 			t.Errorf("%s in place of a key: got %v, want Corrupt", name, err)
 		}
+	}
+}
+
+// The key of sessions is another than the suppression key, and neither is taken for the
+// other; the secret of the OpenID Connect client is read where there is one.
+func TestSessionKeysAndTheSecretOfTheClient(t *testing.T) {
+	address := cloudtest.Moto(t)
+	const keys, sessions, secret = "/lethe/lethe/suppression", "/lethe/lethe/session", "/lethe/lethe/oidc/client-secret"
+	setEnvironment(t, map[string]string{
+		"AWS_ENDPOINT_URL": address, "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local",
+		"LETHE_SESSION_KEYS": sessions, "LETHE_OIDC_SECRET": secret,
+	})
+	k, s := kms.NewFromConfig(cloudtest.Config(address)), ssm.NewFromConfig(cloudtest.Config(address))
+	made, err := k.CreateKey(t.Context(), &kms.CreateKeyInput{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	open := func() (*cloud.Platform, error) {
+		c, err := cloud.ConfigFromEnv()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return cloud.Open(t.Context(), c)
+	}
+	put := func(name, value string, kind ssmtypes.ParameterType) {
+		t.Helper()
+		_, err := s.PutParameter(t.Context(), &ssm.PutParameterInput{Name: &name, Value: &value, Type: kind, Overwrite: aws.Bool(true)})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := cloud.NewKey(t.Context(), k, s, *made.KeyMetadata.KeyId, keys, cloud.Suppression, 1); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := open(); kind.Of(err) != kind.NotFound || !strings.Contains(err.Error(), "no session key") {
+		t.Errorf("without a session key: %v", err)
+	}
+	if err := cloud.NewKey(t.Context(), k, s, *made.KeyMetadata.KeyId, sessions, cloud.Session, 1); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := open(); kind.Of(err) != kind.NotFound || !strings.Contains(err.Error(), "LETHE_OIDC_SECRET") {
+		t.Errorf("without the secret: %v", err)
+	}
+	put(secret, "a secret", ssmtypes.ParameterTypeSecureString)
+	p, err := open()
+	if err != nil || p.Secret != "a secret" || len(p.SessionKeys) != 1 || p.SessionKeys.Mark("7", "bob") == p.Keys.Mark("7", "bob") {
+		t.Fatalf("the secret or the keys are not what they were made, %v", err)
+	}
+	wrapped, err := s.GetParameter(t.Context(), &ssm.GetParameterInput{Name: aws.String(keys + "/1")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(sessions+"/1", *wrapped.Parameter.Value, ssmtypes.ParameterTypeString)
+	if _, err := open(); kind.Of(err) != kind.Corrupt {
+		t.Errorf("the suppression key in place of the session key: %v", err)
 	}
 }
