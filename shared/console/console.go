@@ -169,12 +169,16 @@ func (v *visit) redirect(to string) error {
 // tells: a path of this server, or its first page.
 func (v *visit) going() string { return local(v.r.FormValue("to")) }
 
+// mostPath is the bytes of a path that somebody is sent on to: it goes into a cookie,
+// which browsers drop above 4 KB.
+const mostPath = 512
+
 // local returns to if it is a path of this server, in whatever way a browser reads it,
 // and else the path of the first page.
 func local(to string) string {
 	u, err := url.Parse(to)
 	strange := func(r rune) bool { return r <= ' ' || r == '\\' || r == 0x7f }
-	if err != nil || u.Scheme != "" || u.Host != "" || !strings.HasPrefix(to, "/") || strings.HasPrefix(to, "//") || strings.ContainsFunc(to, strange) {
+	if err != nil || len(to) > mostPath || u.Scheme != "" || u.Host != "" || !strings.HasPrefix(to, "/") || strings.HasPrefix(to, "//") || strings.ContainsFunc(to, strange) {
 		return homePath
 	}
 	return to

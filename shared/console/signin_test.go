@@ -138,7 +138,7 @@ func TestNobodyIsSentOnToAnotherSite(t *testing.T) {
 	w := newWorld(t)
 	for _, to := range []string{
 		"https://evil.example/", "//evil.example", `/\evil.example`, `\\evil.example`, "/\t/evil.example", "javascript:alert(1)", "evil.example",
-		"/\n/evil.example", "https:/evil.example", "///evil.example", " //evil.example", "http:evil.example", "",
+		"/\n/evil.example", "https:/evil.example", "///evil.example", " //evil.example", "http:evil.example", "", "/evil" + strings.Repeat("l", 1000),
 	} {
 		b := w.browser()
 		a := b.do("POST", "/sign-in/link", url.Values{"link": {w.link(pat)}, "to": {to}})

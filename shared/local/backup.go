@@ -182,7 +182,7 @@ var plainFiles = []struct {
 }{
 	{filepath.Join(keysFolder, suppressionFile), true},
 	{filepath.Join(keysFolder, linkFile), true},
-	{filepath.Join(keysFolder, sessionFile), true},
+	{filepath.Join(keysFolder, sessionFile), false}, // removing it is a way to sign everybody out
 	{clockFile, false},
 	{gapsFile, false},
 	{DemoFile, false},

@@ -221,6 +221,12 @@ func TestBackupHoldsWhatIsLethes(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("got %v\nwant %v", got, want)
 	}
+	if err := os.Remove(filepath.Join(data, keysFolder, sessionFile)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Backup(t.Context(), filepath.Join(dir, "signed-out")); err != nil {
+		t.Errorf("without the session key: %v", err)
+	}
 	if err := os.Remove(key); err != nil {
 		t.Fatal(err)
 	}
