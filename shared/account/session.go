@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"slices"
+	"strings"
 	"time"
 
 	"lethe/shared/dsr"
@@ -56,10 +57,22 @@ func (a *Accounts) signer(ctx context.Context, name string) (person, error) {
 		return person{}, err
 	}
 	roles, err := a.memberships(ctx, name)
-	if err == nil && len(roles) == 0 {
+	if err == nil && (len(roles) == 0 || !sameAddress(p.Name, name)) {
 		err = none
 	}
 	return p, err
+}
+
+// sameAddress is stricter than same: with letters of all scripts the Kelvin sign is a k,
+// and an address with it may be somebody else's.
+func sameAddress(a, b string) bool {
+	lower := func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			return r + 'a' - 'A'
+		}
+		return r
+	}
+	return strings.Map(lower, a) == strings.Map(lower, b)
 }
 
 // SignIn turns what a sign-in link holds into a session, and returns its secret. The

@@ -249,3 +249,21 @@ func TestFailuresAreLimited(t *testing.T) {
 		t.Errorf("the same address in capitals: %v", err)
 	}
 }
+
+// An address that only looks like a member's in small letters is nobody's: it may be
+// another mailbox, which a provider has verified.
+func TestWhoSignsInHasTheVeryAddress(t *testing.T) {
+	w := newWorld()
+	w.found(t)
+	const kim, kelvin = "Kim@example.com", "\u212aim@example.com"
+	w.set(t, "", kim, account.Admin)
+	if _, err := w.MakeLink(t.Context(), machine, kelvin); kind.Of(err) != kind.NotFound {
+		t.Errorf("a link: %v", err)
+	}
+	if _, _, err := w.SignInAs(t.Context(), "", account.Identity{Issuer: "https://login.example", Subject: "1", Email: kelvin, Verified: true}); kind.Of(err) != kind.Forbidden {
+		t.Errorf("by a provider: %v", err)
+	}
+	if _, err := w.MakeLink(t.Context(), machine, "KIM@EXAMPLE.COM"); err != nil {
+		t.Errorf("in capitals: %v", err)
+	}
+}
