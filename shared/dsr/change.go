@@ -15,7 +15,7 @@ import (
 // for a deletion once it is STARTED or has ended, also when it was run again after
 // it had begun, and for an export that is not held.
 func (s *Service) Cancel(ctx context.Context, project, task string, by By) (Request, error) {
-	for range 10 {
+	return unmet(func() (Request, error) {
 		r, version, err := s.find(ctx, project, task)
 		switch {
 		case err != nil:
@@ -31,9 +31,6 @@ func (s *Service) Cancel(ctx context.Context, project, task string, by By) (Requ
 		}
 		r.Finished, r.Hold, r.Reason = s.now(), "", ""
 		r, err = s.move(ctx, r, version, Revoked, by, "cancel")
-		if kind.Of(err) == kind.Conflict {
-			continue
-		}
 		if err != nil {
 			return r, err
 		}
@@ -41,14 +38,26 @@ func (s *Service) Cancel(ctx context.Context, project, task string, by By) (Requ
 			s.Log.WarnContext(ctx, "the execution of a cancelled request was not stopped; it will find nothing to do", "task", task, "error", err)
 		}
 		return r, nil
+	})
+}
+
+// unmet makes a change of a request again as long as it meets another one, such as that
+// of a task at work, which is no business of whoever asked for it. A conflict that has a
+// sentence is theirs.
+func unmet(change func() (Request, error)) (Request, error) {
+	for range 10 {
+		r, err := change()
+		if kind.Of(err) != kind.Conflict || kind.Sentence(err) != "" {
+			return r, err
+		}
 	}
-	return Request{}, kind.E(kind.Unavailable, "cancel: the request kept changing")
+	return Request{}, kind.E(kind.Unavailable, "the request kept changing")
 }
 
 // GiveUp is Cancel, and besides closes for good what broke and had not begun to erase:
 // it stays a FAILURE, and is no longer to be run again. Kinds as of Cancel.
 func (s *Service) GiveUp(ctx context.Context, project, task string, by By) (Request, error) {
-	for range 10 {
+	return unmet(func() (Request, error) {
 		r, version, err := s.find(ctx, project, task)
 		switch {
 		case err != nil:
@@ -60,12 +69,8 @@ func (s *Service) GiveUp(ctx context.Context, project, task string, by By) (Requ
 		}
 		r.Broken, r.Finished = false, s.now()
 		r.Reason += " It was given up."
-		r, err = s.move(ctx, r, version, Failure, by, "give up", table.Put(table.Item{Key: endedKey(r)}, table.Cond{}))
-		if kind.Of(err) != kind.Conflict {
-			return r, err
-		}
-	}
-	return Request{}, kind.E(kind.Unavailable, "give up: the request kept changing")
+		return s.move(ctx, r, version, Failure, by, "give up", table.Put(table.Item{Key: endedKey(r)}, table.Cond{}))
+	})
 }
 
 // CancelSet revokes the open deletions of the project that are of exactly these
@@ -112,17 +117,19 @@ func (s *Service) CancelSet(ctx context.Context, project string, raw []string, b
 // was done. Kinds: NotFound, NotAllowed if it is in any other state, Conflict once
 // its identifiers are gone.
 func (s *Service) Rerun(ctx context.Context, project, task string, by By) (Request, error) {
-	r, version, err := s.find(ctx, project, task)
-	if err != nil {
-		return r, err
-	}
-	if r.Status != Failure {
-		return r, kind.Say(kind.NotAllowed, "Only a request that ended FAILURE can be run again; this one is "+string(r.Status)+".")
-	}
-	if r.IDsGone {
-		return r, kind.Say(kind.Conflict, "The identifiers of this request were removed, a set time after it had ended, so it cannot be run again. Make a new request.")
-	}
-	return s.resume(ctx, r, version, by, "rerun")
+	return unmet(func() (Request, error) {
+		r, version, err := s.find(ctx, project, task)
+		if err != nil {
+			return r, err
+		}
+		if r.Status != Failure {
+			return r, kind.Say(kind.NotAllowed, "Only a request that ended FAILURE can be run again; this one is "+string(r.Status)+".")
+		}
+		if r.IDsGone {
+			return r, kind.Say(kind.Conflict, "The identifiers of this request were removed, a set time after it had ended, so it cannot be run again. Make a new request.")
+		}
+		return s.resume(ctx, r, version, by, "rerun")
+	})
 }
 
 // Reruns is what RerunAll did.
@@ -184,9 +191,6 @@ func (s *Service) resume(ctx context.Context, r Request, version table.Version, 
 	r.Reason, r.Hold, r.Held = "", "", zeroTime
 	r.Finished, r.Broken = zeroTime, false
 	r, err := s.move(ctx, r, version, to, by, action, more...)
-	if kind.Of(err) == kind.Conflict {
-		return r, kind.Say(kind.Conflict, "This request was changed by someone else at the same moment. Look at it again.")
-	}
 	if err != nil {
 		return r, err
 	}
@@ -200,20 +204,22 @@ func (s *Service) resume(ctx context.Context, r Request, version table.Version, 
 // or, for a deletion that had begun, to STARTED with the cutoff it had. Kinds:
 // NotFound; NotAllowed if it is not held, or if the guard wants somebody else.
 func (s *Service) Confirm(ctx context.Context, project, task string, by By) (Request, error) {
-	r, version, err := s.find(ctx, project, task)
-	if err != nil {
-		return r, err
-	}
-	if r.Hold == "" || !r.Status.Open() {
-		return r, kind.Say(kind.NotAllowed, "This request is not waiting for a confirmation.")
-	}
-	if r.Hold == HoldGuard {
-		if err := s.mayConfirm(ctx, r, by); err != nil {
+	return unmet(func() (Request, error) {
+		r, version, err := s.find(ctx, project, task)
+		if err != nil {
 			return r, err
 		}
-		r.Confirmed, r.ConfirmedSet = by.Actor, r.Set
-	}
-	return s.resume(ctx, r, version, by, "confirm")
+		if r.Hold == "" || !r.Status.Open() {
+			return r, kind.Say(kind.NotAllowed, "This request is not waiting for a confirmation.")
+		}
+		if r.Hold == HoldGuard {
+			if err := s.mayConfirm(ctx, r, by); err != nil {
+				return r, err
+			}
+			r.Confirmed, r.ConfirmedSet = by.Actor, r.Set
+		}
+		return s.resume(ctx, r, version, by, "confirm")
+	})
 }
 
 // Extend moves the due date of an open request by the one extension that the law
@@ -221,31 +227,30 @@ func (s *Service) Confirm(ctx context.Context, project, task string, by By) (Req
 // without a reason, NotAllowed for a second time, past the due date or once the
 // request has ended.
 func (s *Service) Extend(ctx context.Context, project, task, reason string, by By) (Request, error) {
-	r, version, err := s.find(ctx, project, task)
-	const most = 1000
-	switch {
-	case err != nil:
-		return r, err
-	case reason == "":
-		return r, kind.Say(kind.Invalid, "reason is empty. Say why more time is needed; the person has to be told.")
-	case len(reason) > most:
-		return r, kind.Say(kind.Invalid, fmt.Sprintf("reason is longer than %d bytes. Make it shorter.", most))
-	case !r.Status.Open():
-		return r, kind.Say(kind.NotAllowed, "This request has ended; its due date no longer matters.")
-	case r.Extension != "":
-		return r, kind.Say(kind.NotAllowed, "This request was extended before; the law allows it once.")
-	case r.Overdue(s.now()):
-		return r, kind.Say(kind.NotAllowed, "This request is overdue, and the person had to be told of an extension before. Answer it as soon as you can.")
-	}
-	r.Extension = reason
-	r.Due = extended(r.Compliance, r.Created, location(r.TimeZone))
-	put, err := s.put(r, version)
-	if err != nil {
-		return r, err
-	}
-	err = s.Accounts.Record(ctx, Entry{Project: project, Time: s.now(), Actor: by.Actor, From: by.From, Action: "extend", Task: task}, put)
-	if kind.Of(err) == kind.Conflict {
-		return r, kind.Say(kind.Conflict, "This request was changed by someone else at the same moment. Look at it again.")
-	}
-	return r, kind.Wrap("change the request", err)
+	return unmet(func() (Request, error) {
+		r, version, err := s.find(ctx, project, task)
+		const most = 1000
+		switch {
+		case err != nil:
+			return r, err
+		case reason == "":
+			return r, kind.Say(kind.Invalid, "reason is empty. Say why more time is needed; the person has to be told.")
+		case len(reason) > most:
+			return r, kind.Say(kind.Invalid, fmt.Sprintf("reason is longer than %d bytes. Make it shorter.", most))
+		case !r.Status.Open():
+			return r, kind.Say(kind.NotAllowed, "This request has ended; its due date no longer matters.")
+		case r.Extension != "":
+			return r, kind.Say(kind.NotAllowed, "This request was extended before; the law allows it once.")
+		case r.Overdue(s.now()):
+			return r, kind.Say(kind.NotAllowed, "This request is overdue, and the person had to be told of an extension before. Answer it as soon as you can.")
+		}
+		r.Extension = reason
+		r.Due = extended(r.Compliance, r.Created, location(r.TimeZone))
+		put, err := s.put(r, version)
+		if err != nil {
+			return r, err
+		}
+		err = s.Accounts.Record(ctx, Entry{Project: project, Time: s.now(), Actor: by.Actor, From: by.From, Action: "extend", Task: task}, put)
+		return r, kind.Wrap("change the request", err)
+	})
 }
