@@ -80,7 +80,7 @@ func (s *Service) finishDeletion(ctx context.Context, r Request, version table.V
 	if err := s.certify(ctx, r, withdrawn); err != nil {
 		return err
 	}
-	if before == (Tally{}) && r.Restored == (Tally{}) {
+	if erasedNothing(r) {
 		return s.fail(ctx, r, version, nothingErased(r))
 	}
 	_, err = s.move(ctx, r, version, Success, program, "finish deletion")
@@ -89,17 +89,28 @@ func (s *Service) finishDeletion(ctx context.Context, r Request, version table.V
 
 // nothingErased is why a deletion ends as a failure that had nothing to do.
 func nothingErased(r Request) string {
-	found := "Nothing was found for any of the identifiers. "
+	return nothingFound(r) + " " + keptOut(r) + " Make a new request for what was received since: this one, run again, looks for the same."
+}
+
+// erasedNothing reports whether a deletion had nothing to do.
+func erasedNothing(r Request) bool { return r.Before == (Tally{}) && r.Restored == (Tally{}) }
+
+func nothingFound(r Request) string {
 	if r.Disclosure == Sources {
-		found = "Nothing that tells of the means of collection was found for any of the identifiers. "
+		return "Nothing that tells of the means of collection was found for any of the identifiers."
 	}
+	return "Nothing was found for any of the identifiers."
+}
+
+// keptOut says what becomes of data that a deletion which found nothing is followed by.
+func keptOut(r Request) string {
 	switch {
 	case r.Block:
-		return found + "They are opted out all the same: nothing of theirs is stored from now on."
+		return "They are opted out all the same: nothing of theirs is stored from now on."
 	case r.Disclosure == Sources:
-		return found + "It is left out of data of theirs that arrives late all the same."
+		return "It is left out of data of theirs that arrives late all the same."
 	}
-	return found + "Data of theirs that arrives late stays out all the same."
+	return "Data of theirs that arrives late stays out all the same."
 }
 
 // effects say in a sentence what became of the records that a certificate counts.
@@ -209,6 +220,9 @@ func (s *Service) certify(ctx context.Context, r Request, withdrawn []string) er
 	c := certificate{
 		Version: 1, Task: r.Task, Project: r.Project, Compliance: r.Compliance, Disclosure: r.Disclosure,
 		Effect: effects[r.Disclosure], Requested: r.Created, Cutoff: r.Limit, Completed: r.Finished, Blocked: r.Block, WithdrawnArchives: append([]string{}, withdrawn...),
+	}
+	if erasedNothing(r) {
+		c.Effect = nothingFound(r) + " Nothing was removed."
 	}
 	if r.Restored != (Tally{}) {
 		c.Restored = &r.Restored

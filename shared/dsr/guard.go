@@ -48,7 +48,7 @@ func (s *Service) guard(ctx context.Context, r *Request) (string, error) {
 		return "", err
 	}
 	g := rules.Guard
-	const who = " Another owner or admin has to confirm it; until then nothing is erased, and it can be cancelled."
+	who := fmt.Sprintf(" Another owner or admin has to confirm it; where there is none, who made it can after %d hours. Until then nothing is erased, and it can be cancelled.", int(aloneAfter.Hours()))
 	most, alone := 0, 0
 	err = s.allWork(ctx, *r, func(w *work) error {
 		for _, c := range w.Clusters {

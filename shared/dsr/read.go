@@ -207,6 +207,8 @@ func (s *Service) Download(ctx context.Context, project, task string, by By) (st
 		return "", kind.Say(kind.NotFound, "A deletion has no file to download; its certificate is under …/certificate.")
 	case r.Withdrawn:
 		return "", kind.Say(kind.Gone, "This export was withdrawn, because data of a person in it was erased since. Make a new request.")
+	case r.Status.Open() && r.Hold != "":
+		return "", kind.Say(kind.Unavailable, "The file is not ready: this request is held, and goes on when an owner or admin of the project confirms it (POST …/confirm). Its detail says why.")
 	case r.Status.Open():
 		return "", kind.Say(kind.Unavailable, "The file is not ready: this request is "+string(r.Status)+". Try again in a while.")
 	case r.Status != Success:
