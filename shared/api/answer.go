@@ -83,6 +83,7 @@ func (e *edge) fail(w http.ResponseWriter, r *http.Request, err error) {
 	case status < http.StatusInternalServerError:
 	case errors.Is(r.Context().Err(), context.Canceled):
 		e.Log.InfoContext(r.Context(), "the caller went away", "request", note(r).id)
+	case k == kind.Unavailable && kind.Sentence(err) != "": // not yet, which is no fault
 	default:
 		e.Log.ErrorContext(r.Context(), "a request failed", "request", note(r).id, "kind", string(k), "error", err)
 	}

@@ -102,16 +102,16 @@ func parseObject(body []byte, known ...string) (map[string]json.RawMessage, erro
 	return fields, nil
 }
 
-// parseStrict is parseObject where a field that is not known is refused too: a
-// setting that is misspelt must not seem to be changed.
-func parseStrict(body []byte, known ...string) (map[string]json.RawMessage, error) {
+// parseKnown is parseObject where a field that is not known is refused too: one that
+// is misspelt must not seem to have done something.
+func parseKnown(body []byte, known ...string) (map[string]json.RawMessage, error) {
 	fields, err := parseObject(body, known...)
 	if err != nil {
 		return nil, err
 	}
-	var all map[string]json.RawMessage
-	if json.Unmarshal(bytes.TrimPrefix(body, []byte("\ufeff")), &all) != nil {
-		return nil, kind.Say(kind.Invalid, "The body is not JSON.")
+	all, err := everyField(body)
+	if err != nil {
+		return nil, err
 	}
 	for name := range all {
 		if !slices.Contains(known, name) {
@@ -119,6 +119,33 @@ func parseStrict(body []byte, known ...string) (map[string]json.RawMessage, erro
 		}
 	}
 	return fields, nil
+}
+
+// parseStrict is parseKnown where a field that is null is refused too: nothing is
+// settled or made from nothing.
+func parseStrict(body []byte, known ...string) (map[string]json.RawMessage, error) {
+	fields, err := parseKnown(body, known...)
+	if err != nil {
+		return nil, err
+	}
+	all, err := everyField(body)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range known {
+		if _, there := all[name]; there && fields[name] == nil {
+			return nil, kind.Say(kind.Invalid, name+" is null. Give it a value, or leave it out.")
+		}
+	}
+	return fields, nil
+}
+
+// everyField reads an object with the fields that are null or not known.
+func everyField(body []byte) (all map[string]json.RawMessage, err error) {
+	if json.Unmarshal(bytes.TrimPrefix(body, []byte("\ufeff")), &all) != nil {
+		return nil, kind.Say(kind.Invalid, "The body is not JSON.")
+	}
+	return all, nil
 }
 
 // parseSubmission reads the body of a create. What it says of the identifiers is
@@ -171,7 +198,7 @@ func parseWindow(raw json.RawMessage) (*dsr.Period, error) {
 	if raw[0] != '{' {
 		return nil, bad
 	}
-	fields, err := parseObject(raw, "from", "to")
+	fields, err := parseKnown(raw, "from", "to")
 	if err != nil {
 		return nil, err
 	}

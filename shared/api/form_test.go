@@ -82,6 +82,7 @@ func TestWrongBodies(t *testing.T) {
 		{"a day that is none", `{"distinct_ids":["bob"],"compliance_type":"CCPA","window":{"from":"2019-02-29"}}`, "window must be"},
 		{"a number for a day", `{"distinct_ids":["bob"],"compliance_type":"CCPA","window":{"from":1583000000}}`, "window must be"},
 		{"a window's end in another case", `{"distinct_ids":["bob"],"compliance_type":"CCPA","window":{"From":"2019-01-01"}}`, "from in another case"},
+		{"a window with something else", `{"distinct_ids":["bob"],"compliance_type":"CCPA","window":{"from":"2019-01-01","until":"2019-02-01"}}`, "not known beside from, to"},
 		{"block as a number", `{"distinct_ids":["bob"],"block":1}`, "block must be true or false"},
 		{"block in another case", `{"distinct_ids":["bob"],"Block":true}`, "block in another case"},
 		{"block as a string", `{"distinct_ids":["bob"],"block":"false"}`, "block must be true or false"},

@@ -293,6 +293,9 @@ func TestDownload(t *testing.T) {
 			t.Error("a file that is not ready comes without Retry-After")
 		}
 	}
+	if strings.Contains(w.log.String(), "level=ERROR") {
+		t.Error("a file that is not ready stands in the log as an error")
+	}
 	w.finish(task)
 	for _, path := range paths {
 		a := w.want(w.do("GET", path, ""), http.StatusFound, "")
@@ -513,6 +516,7 @@ func TestWindow(t *testing.T) {
 		{`{"distinct_ids":["bob"],"compliance_type":"CCPA","window":"All","disclosure_type":"categories"}`, `{"from":null,"to":null}`},
 		{`{"distinct_ids":["bob"],"compliance_type":"CCPA","window":{"from":"2018-01-01"},"disclosure_type":"SOURCES"}`, `{"from":"2018-01-01T00:00:00.000000","to":null}`},
 		{`{"distinct_ids":["bob"],"compliance_type":"CCPA","window":{"from":"2018-01-01","to":"2018-12-31"}}`, `{"from":"2018-01-01T00:00:00.000000","to":"2018-12-31T23:59:59.999000"}`},
+		{`{"distinct_ids":["bob"],"compliance_type":"CCPA","window":{"to":"2018-12-31"}}`, `{"from":null,"to":"2018-12-31T23:59:59.999000"}`},
 		{`{"distinct_ids":["bob"],"compliance_type":"CCPA","window":{"from":null,"to":"2018-12-31T12:00:00+02:00"}}`, `{"from":null,"to":"2018-12-31T10:00:00.000000"}`},
 	} {
 		task := w.create(retrievals, c.body)

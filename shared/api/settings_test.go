@@ -45,7 +45,7 @@ func TestSettings(t *testing.T) {
 	if got := w.settled(w.do("GET", w.at(settings), "")); got.Organisation.TimeZone != "UTC" || got.Project != want.Project {
 		t.Errorf("settings of nobody: got %+v, want the defaults", got)
 	}
-	w.settled(w.do("PATCH", w.at(settings), `{"organisation":{"time_zone":"Europe/Berlin","holidays":["2020-12-26","2020-12-25","2020-12-26"],"keep_ids_days":null}}`))
+	w.settled(w.do("PATCH", w.at(settings), `{"organisation":{"time_zone":"Europe/Berlin","holidays":["2020-12-26","2020-12-25","2020-12-26"]}}`))
 	w.settled(w.do("PATCH", w.at(settings), `{"project":{"guard":{"rows":5}}}`))
 	w.settled(w.do("PATCH", w.at(settings), `{"project":{}}`))
 	got := w.settled(w.do("GET", w.at(settings), ""))
@@ -99,6 +99,9 @@ func TestSettingsRefuse(t *testing.T) {
 		`{"organisation":{"holidays":["25.12.2021"]}}`:                      "see position 1",
 		`{"organisation":{"holidays":"2021-12-25"}}`:                        "holidays must be a list of dates",
 		`{"organisation":{"holidays":[` + days(1001) + `]}}`:                "1001 entries",
+		`{"organisation":{"holidays":null}}`:                                "holidays is null",
+		`{"organisation":{"keep_ids_days":null,"time_zone":"Asia/Tokyo"}}`:  "keep_ids_days is null",
+		`{"project":null}`:                                                  "project is null",
 		`{"organisation":{"keep_ids_days":13}}`:                             "keep_ids_days must be a number from 14 to 365",
 		`{"organisation":{"keep_records_months":23}}`:                       "keep_records_months must be a number from 24 to 60",
 		`{"organisation":{"keep_records_months":61}}`:                       "keep_records_months",
