@@ -235,8 +235,8 @@ func TestRestoreSaysWhatIsNotKnown(t *testing.T) {
 	if err := os.RemoveAll(elsewhere); err != nil {
 		t.Fatal(err)
 	}
-	if got := restore(t, backup, "--data", elsewhere); len(got.Gaps) == 0 {
-		t.Error("a restore after the directory was lost tells of no gap")
+	if got := restore(t, backup, "--data", elsewhere); len(got.Gaps) == 0 || got.Lost != nil || got.Replaced != "" {
+		t.Errorf("a restore after the directory was lost tells %+v", got)
 	}
 	for _, c := range []struct {
 		status int

@@ -247,7 +247,10 @@ func forgetReplacing(data string) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return syncFile(filepath.Dir(data))
 }
 
 // globbed is a path as a pattern that matches it alone.
@@ -387,10 +390,11 @@ func (s *Staged) KeepGaps(now ...Gap) ([]Gap, error) {
 }
 
 // Records calls f with the control table of the directory that is replaced, and
-// reports whether it could be read: it may be what the restore is for.
+// reports whether it could be read: it may be what the restore is for. A stale
+// directory is not read: what came in since it was replaced it does not tell.
 func (s *Staged) Records(f func(control table.Table) error) (bool, error) {
 	path := filepath.Join(s.before, databaseFile)
-	if s.before == "" || !Holds(s.before) {
+	if s.before == "" || s.Stale || !Holds(s.before) {
 		return false, nil
 	}
 	db, err := OpenDB(path, time.Now)
@@ -406,7 +410,7 @@ func (s *Staged) Records(f func(control table.Table) error) (bool, error) {
 }
 
 // Replace puts the new directory into the place of the old one, and returns the
-// name that the old one has then, if there was one. It is durable. After an error
+// name that the old one has then, if there was one, which a stale one is not. It is durable. After an error
 // the old one is in its place, as far as it could be put back. Where something was
 // made in the place of a directory that was missing, it returns kind.Conflict with a
 // sentence.
@@ -416,12 +420,8 @@ func (s *Staged) Replace(now time.Time) (old string, err error) {
 	}
 	old = s.before
 	if s.before == s.data {
-		old = s.data + replacedName + now.UTC().Format("20060102T150405.000000Z")
-		if err := WriteSecret(s.data+replacingName, []byte(filepath.Base(old)+"\n")); err != nil {
+		if old, err = s.setAside(now); err != nil {
 			return "", beside(err)
-		}
-		if err := os.Rename(s.data, old); err != nil {
-			return "", beside(errors.Join(err, forgetReplacing(s.data)))
 		}
 	}
 	err = s.draft.publish(s.data)
@@ -438,6 +438,22 @@ func (s *Staged) Replace(now time.Time) (old string, err error) {
 		return "", beside(err)
 	}
 	s.before = old
+	if s.Stale {
+		return "", nil
+	}
+	return old, nil
+}
+
+// setAside gives the old directory another name, having noted which: whatever ends the
+// process from then on, openBefore finds it by the note.
+func (s *Staged) setAside(now time.Time) (old string, err error) {
+	old = s.data + replacedName + now.UTC().Format("20060102T150405.000000Z")
+	if err := WriteSecret(s.data+replacingName, []byte(filepath.Base(old)+"\n")); err != nil {
+		return "", err
+	}
+	if err := os.Rename(s.data, old); err != nil {
+		return "", errors.Join(err, forgetReplacing(s.data))
+	}
 	return old, nil
 }
 

@@ -110,12 +110,7 @@ func TestStagePutsTheBackupInPlace(t *testing.T) {
 // with it the ledger, under its other name.
 func TestStageAfterACutOff(t *testing.T) {
 	c, backup := backedUp(t)
-	if err := os.Rename(c.Data, c.Data+".replaced-20260101T000000Z"); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(c.Data+".replacing", []byte(filepath.Base(c.Data)+".replaced-20260101T000000Z\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	before := setAside(t, backup, c.Data)
 	s, err := local.Stage(t.Context(), backup, c.Data)
 	if err != nil {
 		t.Fatal(err)
@@ -126,7 +121,7 @@ func TestStageAfterACutOff(t *testing.T) {
 	if _, err := s.Before.Head(t.Context(), "ledger/1-a.json"); err != nil {
 		t.Error(err)
 	}
-	if old, err := s.Replace(time.Now()); err != nil || old != c.Data+".replaced-20260101T000000Z" {
+	if old, err := s.Replace(time.Now()); err != nil || old != before {
 		t.Errorf("replaced %s, %v", filepath.Base(old), err)
 	}
 	if err := s.Close(); err != nil {
@@ -135,6 +130,23 @@ func TestStageAfterACutOff(t *testing.T) {
 	if err := open(t, c).Close(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// setAside leaves a data directory as a restore does that is killed between its two
+// renames, and returns where the old one is.
+func setAside(t *testing.T, backup, data string) (old string) {
+	t.Helper()
+	s, err := local.Stage(t.Context(), backup, data)
+	if err == nil {
+		old, err = local.SetAside(s)
+	}
+	if err == nil {
+		err = s.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return old
 }
 
 // A directory that an earlier restore replaced still has a part of the ledger, and is
@@ -373,9 +385,7 @@ func TestStageFollowsALink(t *testing.T) {
 			t.Fatal(err)
 		}
 		if cutOff {
-			if err := os.Rename(c.Data, c.Data+".replaced-20260101T000000Z"); err != nil {
-				t.Fatal(err)
-			}
+			setAside(t, backup, c.Data)
 		}
 		s, err := local.Stage(t.Context(), backup, link)
 		if err != nil {
