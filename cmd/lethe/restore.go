@@ -25,15 +25,9 @@ import (
 type restoration struct {
 	data, ledgerCopy string
 
-	Made     *time.Time  `json:"backup_made,omitempty"`
-	Gaps     []local.Gap `json:"erasures_unknown"` // when nobody knows who was erased
-	Erasures int         `json:"erasures"`
-	Erased   dsr.Tally   `json:"erased_again"`
-	OptOuts  int         `json:"opt_outs"` // that the ledger knows to stand
-	Archives int         `json:"archives_taken_back"`
-	Unknown  int         `json:"archives_removed"` // of requests that are not known
-	Held     int         `json:"requests_held"`
-	Alone    int         `json:"certificates_alone"` // of deletions that are not known
+	Made *time.Time  `json:"backup_made,omitempty"`
+	Gaps []local.Gap `json:"erasures_unknown"` // when nobody knows who was erased
+	dsr.Restoration
 	// Lost is the open requests of the replaced directory that the backup does not
 	// know; null where nobody can say.
 	Lost     []dsr.Lost `json:"requests_lost"`
@@ -158,12 +152,9 @@ func (r *restoration) catchUp(ctx context.Context, dir string, staged *local.Sta
 			return err
 		}
 	}
-	done, err := service.Restore(ctx)
-	if err != nil {
+	if r.Restoration, err = service.Restore(ctx); err != nil {
 		return err
 	}
-	r.Erasures, r.Erased, r.OptOuts, r.Archives, r.Unknown, r.Held = done.Erasures, done.Erased, done.OptOuts, done.Archives, done.Unknown, done.Held
-	r.Alone = done.Certificates
 	if staged != nil {
 		if err := r.compare(ctx, staged, service); err != nil {
 			return err
@@ -241,13 +232,14 @@ func (r *restoration) tell(out io.Writer) error {
 		line("                                Delete again whoever was deleted then, opt out again who was opted out then,")
 		line("                                and remove the file erasures-unknown.")
 	}
-	line("  came back and erased again    %d identifiers: %d events, %d profiles, %d ends of links", r.Erased.Subjects, r.Erased.Events, r.Erased.Profiles, r.Erased.Edges)
+	line("  came back and erased again    %d identifiers: %d events, %d profiles, %d links", r.Erased.Subjects, r.Erased.Events, r.Erased.Profiles, r.Erased.Edges)
 	line("  opted out by the ledger       %d identifiers", r.OptOuts)
 	line("  export files taken back       %d", r.Archives)
 	line("  unknown files removed         %d of exports that ended after the backup; ask for them again", r.Unknown)
 	line("  open requests held            %d; each goes on after POST /api/app/requests/<task>/confirm", r.Held)
-	if r.Alone > 0 {
-		line("  certificates alone            %d of deletions that came in after the backup and had ended: files/certificates/", r.Alone)
+	line("  certificates alone            %d of deletions that are not known here and had ended; their files/certificates/<task>.json stay", len(r.Alone))
+	for _, c := range r.Alone {
+		line("                                task %s of project %s, completed %s", c.Task, c.Project, c.Completed.Format(time.DateOnly))
 	}
 	r.tellLost(line)
 	line("  tokens and sessions ended     %d", r.Ended)

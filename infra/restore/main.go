@@ -95,13 +95,7 @@ func versions(text string) ([]int, error) {
 
 // report is what is printed, as one JSON object.
 type report struct {
-	Erasures int       `json:"erasures"`
-	Erased   dsr.Tally `json:"erased_again"`
-	OptOuts  int       `json:"opt_outs"`
-	Archives int       `json:"archives_taken_back"`
-	Unknown  int       `json:"archives_removed"` // of requests that are not known
-	Held     int       `json:"requests_held"`
-	Alone    int       `json:"certificates_alone"` // of deletions that are not known
+	dsr.Restoration
 	// Lost is the open and broken requests of the old control table that the new one
 	// does not know; null where no old one was named.
 	Lost  []dsr.Lost `json:"requests_lost"`
@@ -126,12 +120,9 @@ func run(ctx context.Context, c cloud.Config, old string, out io.Writer) error {
 			return err
 		}
 	}
-	done, err := service.Restore(ctx)
-	if err != nil {
+	if r.Restoration, err = service.Restore(ctx); err != nil {
 		return err
 	}
-	r.Erasures, r.Erased, r.OptOuts, r.Archives, r.Unknown, r.Held = done.Erasures, done.Erased, done.OptOuts, done.Archives, done.Unknown, done.Held
-	r.Alone = done.Certificates
 	if err := accounts.Restored(ctx, p.Bucket, p.Keys); err != nil {
 		return err
 	}

@@ -227,7 +227,7 @@ func TestRestoreOfTablesPutBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	var r report
-	if err := json.Unmarshal(out.Bytes(), &r); err != nil || r.Erasures != 1 || r.Erased.Subjects != 1 || r.OptOuts != 1 || r.Held != 1 || r.Unknown != 1 {
+	if err := json.Unmarshal(out.Bytes(), &r); err != nil || r.Erasures != 1 || r.Erased.Subjects != 1 || r.OptOuts != 1 || r.Held != 1 || r.Unknown != 1 || len(r.Alone) != 1 {
 		t.Errorf("the report is %s, %v", out.String(), err)
 	}
 	if len(r.Lost) != 1 || r.Lost[0].Task != since.Task || r.Lost[0].Type != dsr.Export || !r.Lost[0].Due.Equal(since.Due) {

@@ -140,65 +140,59 @@ func (s *Service) writeLedger(ctx context.Context, entry ledgerEntry) error {
 // An entry that is damaged, of another deployment or under a key that is not among
 // the keys is kind.Corrupt, and nothing of it is taken over.
 func (s *Service) Adopt(ctx context.Context, from blob.Bucket) error {
-	if err := s.adoptLedger(ctx, s.Bucket, from); err != nil {
+	if _, err := s.adoptLedger(ctx, s.Bucket, from); err != nil {
 		return err
 	}
-	return s.adopt(ctx, s.Bucket, from, certificatePrefix, func(string) error { return nil })
+	return kind.Wrap("take over certificates", blob.Missing(ctx, from, s.Bucket, certificatePrefix, func(f blob.Info) error {
+		return blob.Copy(ctx, from, s.Bucket, f.Key)
+	}))
 }
 
-// adoptLedger copies the entries that one bucket has and another has not.
-func (s *Service) adoptLedger(ctx context.Context, into, from blob.Bucket) error {
-	return s.adopt(ctx, into, from, ledgerPrefix, func(key string) error {
-		_, err := s.readEntry(ctx, from, key)
-		return err
-	})
+// adoptLedger copies the entries that one bucket has and another has not, and returns
+// how many those were.
+func (s *Service) adoptLedger(ctx context.Context, into, from blob.Bucket) (n int, err error) {
+	err = blob.Missing(ctx, from, into, ledgerPrefix, s.entries(ctx, func(f blob.Info) error {
+		if _, err := s.readEntry(ctx, from, f.Key); err != nil {
+			return err
+		}
+		n++
+		return blob.Copy(ctx, from, into, f.Key)
+	}))
+	return n, kind.Wrap("take over the ledger", err)
 }
 
 // CopyLedger puts what the copy of the ledger lacks into it, if there is one: it may
-// have been set up when there was a ledger already.
+// have been set up when there was a ledger already, or been away for a time.
 func (s *Service) CopyLedger(ctx context.Context) error {
 	if s.LedgerCopy == nil {
 		return nil
 	}
-	return s.adoptLedger(ctx, s.LedgerCopy, s.Bucket)
+	n, err := s.adoptLedger(ctx, s.LedgerCopy, s.Bucket)
+	if err == nil && n > 0 {
+		s.Log.InfoContext(ctx, "the copy of the ledger has now what it lacked", "entries", n)
+	}
+	return err
 }
 
-// entryNames is what the ledger's files are called.
-var entryNames = regexp.MustCompile(`^[0-9]{13}-[0-9a-f-]{36}-[0-9a-f]{16}\.json$`)
+// entryNames is how the ledger's files are called, in any release: wide, since an entry
+// that was passed over would let somebody back in who was erased.
+var entryNames = regexp.MustCompile(`^[0-9]{13}-[^/]+\.json$`)
 
-// eachEntry calls f with the files of the ledger in a bucket. One that cannot be an
-// entry by its name is none of Lethe's: it is told in the log and passed over.
-func (s *Service) eachEntry(ctx context.Context, bucket blob.Bucket, f func(blob.Info) error) error {
-	return blob.Each(ctx, bucket, ledgerPrefix, func(file blob.Info) error {
-		if !entryNames.MatchString(file.Key[len(ledgerPrefix):]) {
-			s.Log.WarnContext(ctx, "a file in the ledger is no entry by its name; remove it", "file", path.Base(file.Key))
+// entries lets f see the files of the ledger. One that cannot be an entry by its name is
+// none of Lethe's: it is told in the log and passed over.
+func (s *Service) entries(ctx context.Context, f func(blob.Info) error) func(blob.Info) error {
+	return func(file blob.Info) error {
+		if name := strings.TrimPrefix(file.Key, ledgerPrefix); !entryNames.MatchString(name) {
+			s.Log.WarnContext(ctx, "a file in the ledger is no entry by its name; remove it", "file", name)
 			return nil
 		}
 		return f(file)
-	})
+	}
 }
 
-// adopt copies files below prefix that one bucket has, another has not, and check
-// lets pass. Of two of one name either is as good.
-func (s *Service) adopt(ctx context.Context, into, from blob.Bucket, prefix string, check func(key string) error) error {
-	each := func(f func(blob.Info) error) error { return blob.Each(ctx, from, prefix, f) }
-	if prefix == ledgerPrefix {
-		each = func(f func(blob.Info) error) error { return s.eachEntry(ctx, from, f) }
-	}
-	return kind.Wrap("take over the ledger", each(func(f blob.Info) error {
-		if _, err := into.Head(ctx, f.Key); kind.Of(err) != kind.NotFound {
-			return err
-		}
-		if err := check(f.Key); err != nil {
-			return err
-		}
-		r, err := from.Get(ctx, f.Key, 0, -1)
-		if err != nil {
-			return err
-		}
-		defer r.Close()
-		return into.Put(ctx, f.Key, r)
-	}))
+// eachEntry calls f with the entries of the ledger in a bucket.
+func (s *Service) eachEntry(ctx context.Context, bucket blob.Bucket, f func(blob.Info) error) error {
+	return blob.Each(ctx, bucket, ledgerPrefix, s.entries(ctx, f))
 }
 
 // Behind reports whether the ledger or its copy tells of an erasure or of opt-outs

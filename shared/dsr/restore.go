@@ -2,6 +2,7 @@ package dsr
 
 import (
 	"context"
+	"encoding/json"
 	"maps"
 	"slices"
 	"strings"
@@ -22,17 +23,24 @@ type Restorable interface {
 	EachSubject(ctx context.Context, f func(project string, id kind.Subject) error) error
 }
 
-// A Restoration is what Restore did.
+// A Restoration is what Restore did, as programs are told of it.
 type Restoration struct {
-	Erasures int   // deletions in the ledger, which were replayed
-	OptOuts  int   // marks that the ledger tells to be opted out
-	Erased   Tally // what had come back and was erased again: of how many identifiers, and of a link each end
-	Archives int   // export files that were taken back
-	Unknown  int   // export files of no request of the records, which were removed
-	Held     int   // requests that wait for a confirmation
-	// Certificates is how many there are of deletions that the records do not know, which
-	// came in after the backup and had ended.
-	Certificates int
+	Erasures int     `json:"erasures"`            // deletions in the ledger, which were replayed
+	Erased   Tally   `json:"erased_again"`        // what had come back and was erased again, and of how many identifiers
+	OptOuts  int     `json:"opt_outs"`            // marks that the ledger tells to be opted out
+	Archives int     `json:"archives_taken_back"` // export files
+	Unknown  int     `json:"archives_removed"`    // export files of no request of the records
+	Held     int     `json:"requests_held"`       // until they are confirmed
+	Alone    []Alone `json:"certificates_alone"`  // in the order in which they were completed; not null
+}
+
+// Alone is a certificate whose deletion the records do not know: it came in after the
+// backup and had ended, or had been retired. It is kept as long as a record of it would
+// be.
+type Alone struct {
+	Task      string    `json:"task_id"`
+	Project   string    `json:"project"`
+	Completed time.Time `json:"completed"`
 }
 
 // heldSentence is why a request waits after a restore.
@@ -56,14 +64,14 @@ func heldSentence(r Request) string {
 // error it has done a part; running it again does the rest. A part of the ledger
 // that cannot be read is kind.Corrupt, and then nothing was held or erased.
 func (s *Service) Restore(ctx context.Context) (Restoration, error) {
-	var done Restoration
+	done := Restoration{Alone: []Alone{}}
 	var err error
 	if s.LedgerCopy != nil {
 		// Either may know of erasures that the other does not.
-		if err := s.adoptLedger(ctx, s.Bucket, s.LedgerCopy); err != nil {
+		if _, err := s.adoptLedger(ctx, s.Bucket, s.LedgerCopy); err != nil {
 			return done, err
 		}
-		if err := s.adoptLedger(ctx, s.LedgerCopy, s.Bucket); err != nil {
+		if err := s.CopyLedger(ctx); err != nil {
 			return done, err
 		}
 	}
@@ -113,7 +121,7 @@ func (s *Service) Restore(ctx context.Context) (Restoration, error) {
 	if done.Unknown, err = s.dropUnknown(ctx); err != nil {
 		return done, err
 	}
-	if done.Certificates, err = s.certificatesAlone(ctx); err != nil {
+	if done.Alone, err = s.alone(ctx); err != nil {
 		return done, err
 	}
 	for _, src := range s.Sources {
@@ -319,7 +327,11 @@ func (a *again) run(ctx context.Context) error {
 func (a *again) flush(ctx context.Context) error {
 	inOrder := slices.SortedFunc(maps.Keys(a.waiting), func(a, b scopeOf) int { return a.cutoff.Compare(b.cutoff) })
 	for _, of := range inOrder {
-		for part := range slices.Chunk(slices.Sorted(maps.Keys(a.waiting[of])), 100) {
+		back, err := a.tally(ctx, of, slices.Sorted(maps.Keys(a.waiting[of])))
+		if err != nil {
+			return err
+		}
+		for part := range slices.Chunk(back, 100) {
 			if err := a.erase(ctx, of, part); err != nil {
 				return err
 			}
@@ -330,33 +342,54 @@ func (a *again) flush(ctx context.Context) error {
 	return nil
 }
 
+// tally counts what had come back, and returns whose that is. Nobody knows any more who
+// of them is one person, so their records are counted as if all were: a link between
+// two then counts once.
+func (a *again) tally(ctx context.Context, of scopeOf, ids []kind.Subject) (back []kind.Subject, err error) {
+	there, err := drain(ctx, a.source.Find, of.scope(strangers(ids)...))
+	if err != nil || len(there) == 0 {
+		return nil, err
+	}
+	for _, f := range there {
+		back = append(back, ids[f.Cluster])
+	}
+	found, err := drain(ctx, a.source.Find, of.scope(Cluster{Folder: 1, Submitted: back, IDs: back}))
+	if err != nil {
+		return nil, err
+	}
+	t := Tally{Subjects: int64(len(back))}
+	for _, f := range found {
+		t.add(f)
+	}
+	a.done.Erased.sum(t)
+	return back, a.service.credit(ctx, of.task, t)
+}
+
+// erase erases and looks again, until nothing is left.
 func (a *again) erase(ctx context.Context, of scopeOf, ids []kind.Subject) error {
-	scope := Scope{Project: of.project, Limit: of.cutoff, Erasure: true, Disclosure: of.disclosure}
+	for range maxRounds {
+		if _, err := drain(ctx, a.source.Erase, of.scope(strangers(ids)...)); err != nil {
+			return err
+		}
+		if left, err := drain(ctx, a.source.Find, of.scope(strangers(ids)...)); err != nil || len(left) == 0 {
+			return err
+		}
+	}
+	return kind.E(kind.Corrupt, "something is left after three rounds of erasing")
+}
+
+// strangers are ids as people of their own, each.
+func strangers(ids []kind.Subject) []Cluster {
+	each := make([]Cluster, len(ids))
 	for i, id := range ids {
-		scope.Clusters = append(scope.Clusters, Cluster{Folder: i + 1, Submitted: []kind.Subject{id}, IDs: []kind.Subject{id}})
+		each[i] = Cluster{Folder: i + 1, Submitted: []kind.Subject{id}, IDs: []kind.Subject{id}}
 	}
-	for round := 0; ; round++ {
-		found, err := drain(ctx, a.source.Find, scope)
-		if err != nil || len(found) == 0 {
-			return err
-		}
-		if round == maxRounds {
-			return kind.E(kind.Corrupt, "something is left after three rounds of erasing")
-		}
-		if round == 0 {
-			t := Tally{Subjects: int64(len(found))}
-			for _, f := range found {
-				t.add(f)
-			}
-			if err := a.service.credit(ctx, of.task, t); err != nil {
-				return err
-			}
-			a.done.Erased.sum(t)
-		}
-		if _, err := drain(ctx, a.source.Erase, scope); err != nil {
-			return err
-		}
-	}
+	return each
+}
+
+// scope is what is to be erased of these people.
+func (of scopeOf) scope(people ...Cluster) Scope {
+	return Scope{Project: of.project, Clusters: people, Limit: of.cutoff, Erasure: true, Disclosure: of.disclosure}
 }
 
 // drain asks a source until it has been through.
@@ -432,17 +465,34 @@ func (s *Service) withdrawAgain(ctx context.Context, known ledger) (int, error) 
 	return archives, nil
 }
 
-// certificatesAlone counts the certificates of deletions that the records do not know.
-func (s *Service) certificatesAlone(ctx context.Context) (n int, err error) {
-	err = blob.Each(ctx, s.Bucket, certificatePrefix, func(f blob.Info) error {
-		_, _, err := s.load(ctx, entryName(f.Key))
-		if kind.Of(err) == kind.NotFound {
-			n++
+// alone returns the certificates of deletions that the records do not know, and lets
+// each go when its record would have gone.
+func (s *Service) alone(ctx context.Context) ([]Alone, error) {
+	all := []Alone{}
+	err := blob.Each(ctx, s.Bucket, certificatePrefix, func(f blob.Info) error {
+		task := entryName(f.Key)
+		if f.Key != certificateObject(task) || !uuid4.MatchString(task) {
 			return nil
 		}
-		return err
+		_, _, err := s.load(ctx, task)
+		if kind.Of(err) != kind.NotFound {
+			return err
+		}
+		data, err := readAll(ctx, s.Bucket, f.Key)
+		if err != nil {
+			return err
+		}
+		var c certificate
+		if json.Unmarshal(data, &c) != nil || c.Completed.IsZero() {
+			s.Log.WarnContext(ctx, "a certificate cannot be read", "task", task)
+			c.Completed = f.Changed
+		}
+		all = append(all, Alone{task, c.Project, c.Completed})
+		row := table.Item{Key: table.Key{PK: endedWithoutIDs, SK: moment(c.Completed) + "#" + task}}
+		return s.Control.Write(ctx, table.Put(row, table.Cond{}))
 	})
-	return n, kind.Wrap("count certificates", err)
+	slices.SortFunc(all, func(a, b Alone) int { return a.Completed.Compare(b.Completed) })
+	return all, kind.Wrap("look for certificates without a request", err)
 }
 
 // dropUnknown removes every file that exports have read out but for the archives

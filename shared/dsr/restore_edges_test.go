@@ -102,12 +102,18 @@ func TestJunkInTheLedger(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.afterwards(h)
-	// One that looks like an entry could be one that was damaged.
-	if err := w.bucket.Put(t.Context(), "ledger/1769950860519-92e62e26-3d6f-4d11-b106-29bbaa26d623-3425cb7c584a95c1.json", strings.NewReader("junk")); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := w.Behind(t.Context()); kind.Of(err) != kind.Corrupt {
-		t.Errorf("a damaged entry: got %v, want %v", err, kind.Corrupt)
+	// One that looks like an entry, of this release or another, could be one that was damaged.
+	for _, name := range []string{"92e62e26-3d6f-4d11-b106-29bbaa26d623-3425cb7c584a95c1", "92e62e26-3d6f-4d11-b106-29bbaa26d623"} {
+		key := "ledger/1769950860519-" + name + ".json"
+		if err := w.bucket.Put(t.Context(), key, strings.NewReader("")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Behind(t.Context()); kind.Of(err) != kind.Corrupt || !strings.Contains(kind.Sentence(err), "put it back from another copy") {
+			t.Errorf("a damaged entry: got %v, want %v that says what to do", err, kind.Corrupt)
+		}
+		if err := w.bucket.Delete(t.Context(), key); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
@@ -128,6 +134,50 @@ func TestCopyLedger(t *testing.T) {
 		if got := files(t, w.copy, "ledger/"); len(want) == 0 || !slices.Equal(got, want) {
 			t.Errorf("the copy has %v, want %v", got, want)
 		}
+	}
+}
+
+// A certificate whose deletion came in after the backup is told of, and goes when its
+// request would have gone.
+func TestCertificatesAlone(t *testing.T) {
+	w := newWorld(t)
+	w.people()
+	s := w.save()
+	deletion := w.submit(dsr.Deletion, "ann")
+	w.settle()
+	completed := w.want(deletion, dsr.Success).Finished
+	w.advance(time.Hour)
+	const damaged = "92e62e26-3d6f-4d11-b106-29bbaa26d623"
+	for _, name := range []string{damaged + ".json", ".DS_Store", "notes.json"} {
+		if err := w.bucket.Put(t.Context(), "certificates/"+name, strings.NewReader("junk")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.restore(s)
+	for range 2 {
+		got, err := w.Restore(w.ctx)
+		if err != nil || len(got.Alone) != 2 || got.Alone[0] != (dsr.Alone{Task: deletion.Task, Project: project, Completed: completed}) || got.Alone[1].Task != damaged {
+			t.Fatalf("got %+v, %v, want the certificate of the deletion, and the damaged one", got.Alone, err)
+		}
+	}
+	for _, c := range []struct {
+		months int
+		want   []string
+	}{
+		{23, []string{"certificates/.DS_Store", "certificates/" + damaged + ".json", "certificates/" + deletion.Task + ".json", "certificates/notes.json"}},
+		{2, []string{"certificates/.DS_Store", "certificates/notes.json"}},
+	} {
+		w.advance(w.now().AddDate(0, c.months, 0).Sub(w.now()))
+		if err := w.Sweep(w.ctx); err != nil {
+			t.Fatal(err)
+		}
+		slices.Sort(c.want)
+		if got := files(t, w.bucket, "certificates/"); !slices.Equal(got, c.want) {
+			t.Errorf("%d months later there are %v, want %v", c.months, got, c.want)
+		}
+	}
+	if w.mentions("ended#") > 0 {
+		t.Error("what went is still looked for")
 	}
 }
 

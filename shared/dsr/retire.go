@@ -196,9 +196,15 @@ func namedIn(item table.Item) ([]string, error) {
 
 // dropRecord removes what is left of a request: its rows at the marks of those it
 // concerned, its certificate, its places in lists and its record. The ledger and
-// the tombstones stay.
+// the tombstones stay. Where there is a certificate alone (Restore), that goes.
 func (s *Service) dropRecord(ctx context.Context, row table.Key, goOn func() bool) error {
 	r, version, err := s.load(ctx, taskIn(row.SK))
+	if kind.Of(err) == kind.NotFound {
+		if err := s.Bucket.Delete(ctx, certificateObject(taskIn(row.SK))); err != nil {
+			return kind.Wrap("delete the certificate", err)
+		}
+		return s.Control.Write(ctx, table.Delete(row, table.Cond{}))
+	}
 	if err != nil {
 		return err
 	}
