@@ -24,8 +24,7 @@ func (s *Service) Finish(ctx context.Context, step Step) (Step, error) {
 		return step.after(Closed), err
 	}
 	if step.Failure != nil {
-		s.Log.ErrorContext(ctx, "a request failed", "task", r.Task, "attempt", r.Attempt, "error", step.Failure.Error)
-		return step.after(Closed), s.breakOff(ctx, r, version, failure(step.Failure.Error))
+		return step.after(Closed), s.breakOff(ctx, r, version, step.Failure.Error, failure(step.Failure.Error))
 	}
 	if r.Type == Export {
 		err = s.finishExport(ctx, r, version)

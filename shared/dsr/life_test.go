@@ -412,8 +412,8 @@ func TestSweepBringsBackWhatWasCutOff(t *testing.T) {
 	}
 }
 
-// The alarms on overdue and on broken requests look in the log for the words and
-// the number of these lines, as template.yaml has them.
+// The alarms on overdue, on broken and on newly broken requests look in the log for the
+// words and the number of these lines, as template.yaml has them.
 func TestSweepWarnsOfWhatIsNotAnswered(t *testing.T) {
 	w := newWorld(t)
 	w.people()
@@ -428,10 +428,10 @@ func TestSweepWarnsOfWhatIsNotAnswered(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	warns := func(want ...line) {
+	says := func(do func() error, want ...line) {
 		t.Helper()
 		lines.Reset()
-		if err := w.Sweep(w.ctx); err != nil {
+		if err := do(); err != nil {
 			t.Fatal(err)
 		}
 		var got []line
@@ -449,13 +449,20 @@ func TestSweepWarnsOfWhatIsNotAnswered(t *testing.T) {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
 	}
+	warns := func(want ...line) {
+		t.Helper()
+		says(func() error { return w.Sweep(w.ctx) }, want...)
+	}
 	nobody := w.submit(dsr.Export, "nobody")
 	broken := w.submit(dsr.Export, "ann")
 	step := dsr.Step{Task: broken.Task, Attempt: 1, Failure: &dsr.Failed{Error: "Corrupt"}}
-	warns()
-	if _, err := w.Finish(t.Context(), step); err != nil {
-		t.Fatal(err)
+	finish := func() error {
+		_, err := w.Finish(w.ctx, step)
+		return err
 	}
+	warns()
+	says(finish, line{Msg: "a request broke"})
+	says(finish) // once
 	w.settle()
 	w.want(nobody, dsr.Failure) // which is an answer
 	warns(line{Msg: "requests are broken", Broken: 1})
@@ -464,7 +471,12 @@ func TestSweepWarnsOfWhatIsNotAnswered(t *testing.T) {
 	}
 	warns()
 	step.Attempt = 2
-	if _, err := w.Finish(t.Context(), step); err != nil {
+	says(finish, line{Msg: "a request broke"})
+	died := w.submit(dsr.Export, "bob")
+	w.flow.get(died.Task + "-1").end(dsr.ExecutionFailed)
+	warns(line{Msg: "a request broke"}, line{Msg: "requests are broken", Broken: 1})
+	warns(line{Msg: "requests are broken", Broken: 2})
+	if _, err := w.GiveUp(w.ctx, project, died.Task, dsr.By{}); err != nil {
 		t.Fatal(err)
 	}
 	w.submit(dsr.Deletion, "ann")

@@ -120,12 +120,14 @@ func (s *Service) sweep(ctx context.Context, r Request) error {
 		s.Log.InfoContext(ctx, "continuing a request", "task", r.Task, "attempt", r.Attempt)
 		return s.start(ctx, r)
 	}
-	s.Log.ErrorContext(ctx, "an execution died", "task", r.Task, "attempt", r.Attempt, "status", e.Status, "error", e.Error)
-	return s.breakOff(ctx, r, version, "The work on this request was cut off. Run it again; it goes on from what is done.")
+	cause := "the execution ended " + string(e.Status) + " " + e.Error
+	return s.breakOff(ctx, r, version, cause, "The work on this request was cut off. Run it again; it goes on from what is done.")
 }
 
 // breakOff closes r as a FAILURE that is to be run again.
-func (s *Service) breakOff(ctx context.Context, r Request, version table.Version, reason string) error {
+func (s *Service) breakOff(ctx context.Context, r Request, version table.Version, cause, reason string) error {
+	// Another alarm is made of this line, and had better be raised twice than not at all.
+	s.Log.ErrorContext(ctx, "a request broke", "task", r.Task, "attempt", r.Attempt, "error", cause)
 	r.Broken = true
 	return s.fail(ctx, r, version, reason)
 }
