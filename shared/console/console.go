@@ -57,8 +57,12 @@ const (
 	signOutPath  = "/sign-out"
 )
 
-// New returns the handler of all pages.
+// New returns the handler of all pages. It panics without Keys, and where PublicURL is
+// no address.
 func New(p Parts) http.Handler {
+	if len(p.Keys) == 0 {
+		panic("console: there is no key to sign cookies with")
+	}
 	c := &console{Parts: p, forms: http.NewCrossOriginProtection()}
 	if p.PublicURL != "" {
 		// A proxy may put another name into the Host header, which the Origin header is

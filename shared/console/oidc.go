@@ -64,7 +64,7 @@ func (p *Provider) discover(ctx context.Context) (*discovery, error) {
 	}
 	provider, err := oidc.NewProvider(oidc.ClientContext(ctx, providerClient), p.Issuer)
 	if err != nil {
-		return nil, p.silent("find the sign-in provider", err)
+		return nil, p.silent("read the settings of the sign-in provider, which have to name the issuer to the letter", err)
 	}
 	var says struct {
 		Methods []string `json:"token_endpoint_auth_methods_supported"`

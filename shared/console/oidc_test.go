@@ -365,6 +365,18 @@ func TestTheServerDoesWithoutTheProvider(t *testing.T) {
 	}
 }
 
+// The commonest mistake is an issuer that differs by a slash.
+func TestAnIssuerThatIsNotTheProvidersIsInTheLog(t *testing.T) {
+	s := newSite(t, "", "LETHE_AUTH=none")
+	s.parts.OIDC = console.NewProvider(s.parts.OIDC.Issuer+"/", "lethe", "")
+	s.pages = console.New(s.parts)
+	s.provide(t)
+	out, text := newSurfer(t).visit("GET", s.url+"/sign-in/provider", nil, nowhere)
+	if out.StatusCode != http.StatusServiceUnavailable || !strings.Contains(text, "does not answer as it should") || !strings.Contains(s.log.String(), "name the issuer to the letter") {
+		t.Errorf("%d %s\n%s", out.StatusCode, text, s.log)
+	}
+}
+
 func TestWithoutAProviderThereIsNoSuchPage(t *testing.T) {
 	w := newWorld(t)
 	if console.NewProvider("", "", "") != nil {

@@ -110,6 +110,7 @@ func (w *world) link(name string) string {
 
 // An outbox keeps what was sent.
 type outbox struct {
+	mu   sync.Mutex
 	sent []dsr.Message
 	took time.Duration
 	err  error
@@ -118,6 +119,8 @@ type outbox struct {
 // Send implements dsr.Sender.
 func (o *outbox) Send(_ context.Context, m dsr.Message) error {
 	time.Sleep(o.took)
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	if o.err == nil {
 		o.sent = append(o.sent, m)
 	}
