@@ -200,7 +200,7 @@ func TestIngestionTakesTheRest(t *testing.T) {
 			if e.Type != "HttpApi" {
 				continue
 			}
-			if strings.HasSuffix(e.Properties.Path, "/") {
+			if e.Properties.Path != "/" && strings.HasSuffix(e.Properties.Path, "/") { // the first page has no other
 				t.Errorf("route %s of %s ends in a slash", event, name)
 			}
 			if rest := e.Properties.Path == ""; rest != (name == "IngestFunction") {
