@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -61,6 +62,7 @@ type deployment struct {
 	running  map[string]*cloudtest.Function
 	// recorders note what the running functions ask of AWS.
 	recorders map[string]*recorder
+	hooks     sync.Map // see once
 }
 
 func deploy(t testing.TB) *deployment {
@@ -308,6 +310,10 @@ func (d *deployment) makeMachines(t testing.TB) {
 	}
 }
 
+// once lets a state machine go on from a function's answer only when do has seen that,
+// until do says that it was the right one.
+func (d *deployment) once(function string, do func(answer []byte) bool) { d.hooks.Store(function, do) }
+
 // invoke plays the Invoke of Lambda for the state machines.
 func (d *deployment) invoke(w http.ResponseWriter, r *http.Request) {
 	name, ok := strings.CutPrefix(r.URL.Path, "/2015-03-31/functions/")
@@ -324,7 +330,8 @@ func (d *deployment) invoke(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
-	f := d.running[name[strings.LastIndexByte(name, ':')+1:]]
+	name = name[strings.LastIndexByte(name, ':')+1:]
+	f := d.running[name]
 	if f == nil {
 		w.WriteHeader(http.StatusNotFound)
 		return
@@ -333,6 +340,9 @@ func (d *deployment) invoke(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		w.WriteHeader(http.StatusInternalServerError)
 		return
+	}
+	if f, ok := d.hooks.Load(name); ok && f.(func([]byte) bool)(got.Body) {
+		d.hooks.Delete(name)
 	}
 	if got.Failed {
 		w.Header().Set("X-Amz-Function-Error", "Unhandled")

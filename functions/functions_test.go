@@ -95,19 +95,21 @@ const (
 func TestRequestsRunThroughTheFunctions(t *testing.T) {
 	d := deploy(t)
 	d.ingest(t)
+	d.optOut(t)
+	grown := d.grow(t)
 	d.exportAndErase(t, d.speakHTTP(t))
 	d.disclosures(t)
 	d.cancel(t)
-	d.optOut(t)
 	d.largest(t)
 	d.recover(t)
 	d.mail(t)
 	d.account(t)
 	d.console(t)
+	grown()
 	d.ledger(t)
 	d.retire(t)
 	d.putBack(t)
-	for _, secret := range []string{"amelie", "bruno", "chloe", "dora", "emil", "nobody-of-that-name", "a lamp", "the secret of the client", d.GDPRToken, d.APISecret, d.ServiceSecret} {
+	for _, secret := range []string{"amelie", "bruno", "chloe", "dora", "emil", "flora", "gita", "nobody-of-that-name", "a lamp", "the secret of the client", d.GDPRToken, d.APISecret, d.ServiceSecret} {
 		if strings.Contains(d.logs(), secret) {
 			t.Errorf("the logs of the functions hold %q", secret)
 		}
@@ -212,7 +214,7 @@ func (d *deployment) cancel(t *testing.T) {
 	d.wait(t, deletions, task, "REVOKED")
 }
 
-// optOut keeps emil out, by a call, by a link and by a deletion, and lets him in again.
+// optOut keeps gita out, by a call, by a link and by a deletion, and lets him in again.
 func (d *deployment) optOut(t *testing.T) {
 	t.Helper()
 	call := func(method, path, body, want string) {
@@ -221,16 +223,16 @@ func (d *deployment) optOut(t *testing.T) {
 			t.Errorf("%s %s: %d %s, want %s", method, path, out.status, out.body, want)
 		}
 	}
-	call(http.MethodPost, optOuts, `{"distinct_ids":["emil","bruno"]}`, `{"distinct_id_count":2,"changed":2,"under_way_seconds":60}`)
-	link := fmt.Sprintf(`[{"event":"$identify","properties":{"$identified_id":"emil","$anon_id":"emil-before","time":%d,"$insert_id":"e1"}}]`, time.Now().Unix())
+	call(http.MethodPost, optOuts, `{"distinct_ids":["gita","bruno"]}`, `{"distinct_id_count":2,"changed":2,"under_way_seconds":60}`)
+	link := fmt.Sprintf(`[{"event":"$identify","properties":{"$identified_id":"gita","$anon_id":"gita-before","time":%d,"$insert_id":"e1"}}]`, time.Now().Unix())
 	if out := d.call(t, http.MethodPost, "/import?strict=1", link, headers("Authorization", basic(d.APISecret, ""))); out.status != http.StatusOK {
 		t.Errorf("a link to somebody who is opted out: %d %s", out.status, out.body)
 	}
-	call(http.MethodPost, optOuts+"/test", `{"distinct_ids":["emil-before"]}`, `"opted_out":true`)
+	call(http.MethodPost, optOuts+"/test", `{"distinct_ids":["gita-before"]}`, `"opted_out":true`)
 	call(http.MethodDelete, optOuts, `{"distinct_ids":["bruno"]}`, `"changed":1`)
-	d.wait(t, deletions, d.submit(t, deletions, `{"distinct_ids":["emil"],"block":true}`), "FAILURE") // there is nothing of his
+	d.wait(t, deletions, d.submit(t, deletions, `{"distinct_ids":["gita"],"block":true}`), "FAILURE") // there is nothing of his
 	call(http.MethodGet, optOuts, "", `"origin":"deletion"`)
-	call(http.MethodDelete, optOuts, `{"distinct_ids":["emil"]}`, `"changed":2`)
+	call(http.MethodDelete, optOuts, `{"distinct_ids":["gita"]}`, `"changed":2`)
 	call(http.MethodGet, optOuts, "", `"total":0`)
 }
 
@@ -366,7 +368,54 @@ func (d *deployment) console(t *testing.T) {
 	}
 }
 
-// ledger compares the ledger with its copy.
+// grow lets a link of somebody appear when their deletion has begun, as one that was on
+// its way then: whom it leads to is erased too. That takes the minute for which others
+// may be on their way, so what it returns is to be called when other things are done.
+func (d *deployment) grow(t *testing.T) (ended func()) {
+	t.Helper()
+	body := fmt.Sprintf(`[{"event":"$identify","properties":{"$identified_id":"flora","$anon_id":"flora-before","time":%[1]d,"$insert_id":"f1"}},
+		{"event":"Bought","properties":{"distinct_id":"flora-before","time":%[1]d,"$insert_id":"f2","thing":"a lamp"}}]`, time.Now().Add(-time.Hour).Unix())
+	if out := d.call(t, http.MethodPost, "/import?strict=1", body, headers("Authorization", basic(d.APISecret, ""))); out.status != http.StatusOK {
+		t.Fatalf("import: %d %s", out.status, out.body)
+	}
+	subjects := cloud.NewTable(d.records, subjectsTable, time.Now)
+	var hide, show []table.Op
+	for _, id := range []string{"flora", "flora-before"} {
+		page, err := subjects.Query(t.Context(), table.Query{PK: d.ProjectID + "#id#" + id, From: "edge#", To: "edge$"})
+		if err != nil || len(page.Items) != 1 {
+			t.Fatalf("%d ends of the link, %v", len(page.Items), err)
+		}
+		hide, show = append(hide, table.Delete(page.Items[0].Key, table.Cond{})), append(show, table.Put(page.Items[0], table.Cond{}))
+	}
+	if err := subjects.Write(t.Context(), hide...); err != nil {
+		t.Fatal(err)
+	}
+	d.once("begin", func(answer []byte) bool {
+		begun := strings.Contains(string(answer), `"next":"ready"`)
+		if begun {
+			if err := subjects.Write(t.Context(), show...); err != nil {
+				t.Error(err)
+			}
+		}
+		return begun
+	})
+	task := d.submit(t, deletions, `{"distinct_ids":["flora"],"block":true}`)
+	d.wait(t, deletions, task, "STARTED")
+	return func() {
+		t.Helper()
+		d.wait(t, deletions, task, "SUCCESS")
+		out := d.api(t, http.MethodGet, requests+task+"/certificate", "")
+		if n := strings.Count(out.body, `"mark"`); n != 2 {
+			t.Errorf("the certificate has %d identifiers, want both: %d", n, out.status)
+		}
+		d.wait(t, retrievals, d.submit(t, retrievals, `{"distinct_ids":["flora-before"]}`), "FAILURE") // nothing is left
+		if out := d.api(t, http.MethodPost, optOuts+"/test", `{"distinct_ids":["flora-before"]}`); !strings.Contains(out.body, `"opted_out":true`) {
+			t.Errorf("whom the deletion took in is not opted out: %d %s", out.status, out.body)
+		}
+	}
+}
+
+// ledger compares the ledger with its copy, also when that lacks something.
 func (d *deployment) ledger(t *testing.T) {
 	t.Helper()
 	list := func(name string) (keys []string) {
@@ -380,9 +429,22 @@ func (d *deployment) ledger(t *testing.T) {
 		}
 		return keys
 	}
-	if ours, theirs := list(bucket), list(ledgerCopy); len(ours) == 0 || !slices.Equal(ours, theirs) {
-		t.Errorf("the ledger has %v, its copy %v", ours, theirs)
+	same := func() []string {
+		t.Helper()
+		ours, theirs := list(bucket), list(ledgerCopy)
+		if len(ours) == 0 || !slices.Equal(ours, theirs) {
+			t.Fatalf("the ledger has %v, its copy %v", ours, theirs)
+		}
+		return ours
 	}
+	name, copied := same()[0], ledgerCopy
+	if _, err := d.files.DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: &copied, Key: &name}); err != nil {
+		t.Fatal(err)
+	}
+	if answer, err := d.running["remind"].Invoke(t.Context(), []byte(`{}`)); err != nil || answer.Failed {
+		t.Errorf("remind: %s, %v", answer.Body, err)
+	}
+	same()
 }
 
 // retire moves the end of a deletion back, and lets Sweep take its identifiers and then

@@ -146,13 +146,11 @@ func resolve(t *testing.T, name string) string {
 }
 
 // spare are actions that a role has for what the run does not bring about:
-// uploads that were cut off, exports that waited or have to start afresh, links that were on
-// their way when a deletion began, and to be told that a file is absent, which
-// versitygw tells everybody.
+// uploads that were cut off, exports that waited or have to start afresh, and to be told
+// that a file is absent, which versitygw tells everybody.
 var spare = map[string][]string{
 	"api":     {"s3:ListBucket"},
 	"collect": {"s3:AbortMultipartUpload", "s3:DeleteObject", "s3:ListBucket", "s3:ListBucketMultipartUploads"},
-	"erase":   {"dynamodb:BatchGetItem", "dynamodb:BatchWriteItem", "dynamodb:ConditionCheckItem", "dynamodb:PutItem", "s3:PutObject"},
 	"finish":  {"dynamodb:BatchWriteItem", "s3:AbortMultipartUpload"},
 	"pack":    {"s3:AbortMultipartUpload", "s3:DeleteObject", "s3:ListBucket", "s3:ListBucketMultipartUploads"},
 	"plan":    {"dynamodb:DeleteItem", "s3:AbortMultipartUpload", "s3:DeleteObject", "s3:ListBucket", "s3:ListBucketMultipartUploads"},

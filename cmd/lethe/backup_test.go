@@ -327,6 +327,30 @@ func TestRestoreThatIsStopped(t *testing.T) {
 	startDemo(t, data).stop(t, syscall.SIGTERM)
 }
 
+// A copy of the ledger that is set up late has all of it once the server is ready: with
+// the data directory lost, it tells a restore of an older backup whom to erase again.
+func TestLedgerCopySetUpLate(t *testing.T) {
+	dir := t.TempDir()
+	data, copied, backup := filepath.Join(dir, "data"), filepath.Join(dir, "copy"), filepath.Join(dir, "backup")
+	p := startDemo(t, data, "--cancel-window", "0")
+	p.importEvents(t, visit("forgotten", "f1", "mark-of-the-forgotten"))
+	if status, _, diag := lethe(t, "backup", "--data", data, backup); status != 0 {
+		t.Fatalf("backup: %d %s", status, diag)
+	}
+	p.await(t, deletions, p.submit(t, deletions, "forgotten"), "SUCCESS")
+	p.stop(t, syscall.SIGTERM)
+	startDemo(t, data, "--ledger-copy", copied).kill(t)
+	if err := os.RemoveAll(data); err != nil {
+		t.Fatal(err)
+	}
+	if got := restore(t, backup, "--data", data, "--ledger-copy", copied); got.Erased.Subjects != 1 || len(got.Gaps) > 0 {
+		t.Errorf("restore tells %+v", got)
+	}
+	if found := holding(t, data, "mark-of-the-forgotten"); len(found) > 0 {
+		t.Errorf("still there: %s", strings.Join(found, ", "))
+	}
+}
+
 // A ledger copy of another deployment is neither used nor written to.
 func TestLedgerCopyOfAnother(t *testing.T) {
 	dir := t.TempDir()
