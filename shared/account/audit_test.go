@@ -2,6 +2,7 @@ package account_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -362,4 +363,131 @@ func (w *world) snapshot(t *testing.T) *table.Memory {
 		t.Fatal(err)
 	}
 	return copied
+}
+
+// headOf reads the head of a trail to change it by hand.
+func (w *world) headOf(t *testing.T, project string) (table.Item, map[string]any) {
+	t.Helper()
+	item := w.stored(t, project, "head")
+	var h map[string]any
+	if err := json.Unmarshal(item.Data, &h); err != nil {
+		t.Fatal(err)
+	}
+	return item, h
+}
+
+func (w *world) stored(t *testing.T, project, sk string) table.Item {
+	t.Helper()
+	item, err := w.control.Get(t.Context(), table.Key{PK: "account#audit#" + project, SK: sk})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return item
+}
+
+func (w *world) write(t *testing.T, ops ...table.Op) {
+	t.Helper()
+	if err := w.control.Write(t.Context(), ops...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Entries that were taken away do not pass for gone by their time, whatever the
+// records are made to say of it: the heads in the bucket know when they go.
+func TestTakenAwayIsNotGoneByItsTime(t *testing.T) {
+	for name, tamper := range map[string]func(w *world, project string, last int){
+		"all of them, with a head that has expired": func(w *world, project string, last int) {
+			for n := 1; n <= last; n++ {
+				w.write(t, table.Delete(w.stored(t, project, fmt.Sprintf("entry#%012d", n)).Key, table.Cond{}))
+			}
+			item, h := w.headOf(t, project)
+			h["expires"] = "2020-01-01T00:00:00Z"
+			item.Data, _ = json.Marshal(h)
+			w.write(t, table.Put(item, table.Cond{}))
+		},
+		"all but the last, which is made to say so": func(w *world, project string, last int) {
+			for n := 1; n < last; n++ {
+				w.write(t, table.Delete(w.stored(t, project, fmt.Sprintf("entry#%012d", n)).Key, table.Cond{}))
+			}
+			e := w.stored(t, project, fmt.Sprintf("entry#%012d", last))
+			e.Data = bytes.Replace(e.Data, []byte(`"previous_expires":"2028`), []byte(`"previous_expires":"2020`), 1)
+			item, h := w.headOf(t, project)
+			h["hash"] = sum(e.Data)
+			item.Data, _ = json.Marshal(h)
+			w.write(t, table.Put(e, table.Cond{}), table.Put(item, table.Cond{}))
+		},
+	} {
+		w := newWorld()
+		project := w.found(t).ProjectID
+		files := blob.NewMemory(func() time.Time { return w.now })
+		for range 3 {
+			w.record(t, project, "do something")
+			if err := w.KeepHeads(t.Context(), files, seals); err != nil {
+				t.Fatal(err)
+			}
+			w.now = w.now.AddDate(0, 0, 1)
+		}
+		w.record(t, project, "the last")
+		tamper(w, project, len(w.trail(t, project)))
+		if v := w.verify(t, files, project); len(v.Faults) == 0 {
+			t.Errorf("%s: got %+v, want a fault", name, v)
+		}
+	}
+}
+
+// A trail in which nothing was written for longer than entries are kept is good.
+func TestHeadsAfterALongRest(t *testing.T) {
+	w := newWorld()
+	project := w.found(t).ProjectID
+	files := blob.NewMemory(func() time.Time { return w.now })
+	if err := w.KeepHeads(t.Context(), files, seals); err != nil {
+		t.Fatal(err)
+	}
+	w.record(t, project, "before")
+	w.now = w.now.AddDate(0, 25, 0)
+	w.record(t, project, "after")
+	for range 2 {
+		if v := w.verify(t, files, project); len(v.Faults) > 0 {
+			t.Errorf("got %+v, want no fault", v)
+		}
+		if err := w.KeepHeads(t.Context(), files, seals); err != nil {
+			t.Errorf("KeepHeads = %v", err)
+		}
+		w.now = w.now.AddDate(0, 0, 1)
+	}
+}
+
+// A meeting lets something happen before a query and after a read.
+type meeting struct {
+	table.Table
+	before func(table.Query)
+	after  func(table.Key)
+}
+
+func (m *meeting) Query(ctx context.Context, q table.Query) (table.Page, error) {
+	if m.before != nil {
+		m.before(q)
+	}
+	return m.Table.Query(ctx, q)
+}
+
+func (m *meeting) Get(ctx context.Context, k table.Key) (table.Item, error) {
+	item, err := m.Table.Get(ctx, k)
+	if m.after != nil {
+		m.after(k)
+	}
+	return item, err
+}
+
+func TestVerifyWhileAnEntryGoes(t *testing.T) {
+	w := newWorld()
+	project := w.found(t).ProjectID
+	w.now = w.now.Add(time.Hour)
+	w.record(t, project, "later")
+	w.now = start.AddDate(0, 24, 0).Add(-time.Millisecond)
+	slow := &meeting{Table: w.control, before: func(table.Query) { w.now = w.now.Add(20 * time.Millisecond) }}
+	v, err := account.New(slow, func() time.Time { return w.now }).Verify(t.Context(), blob.NewMemory(func() time.Time { return w.now }), seals, project)
+	if err != nil || len(v.Faults) > 0 {
+		t.Errorf("got %+v, %v", v, err)
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"net/mail"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"lethe/shared/dsr"
@@ -190,8 +191,8 @@ func checkProjectName(name string) error {
 
 func checkNames(names ...string) error {
 	for _, n := range names {
-		if utf8.RuneCountInString(n) > 255 || !utf8.ValidString(n) || strings.TrimSpace(n) != n {
-			return kind.Say(kind.Invalid, "A name must be at most 255 characters and not begin or end with a space.")
+		if utf8.RuneCountInString(n) > 255 || !utf8.ValidString(n) || strings.TrimSpace(n) != n || strings.ContainsFunc(n, unicode.IsControl) {
+			return kind.Say(kind.Invalid, "A name must be one line of at most 255 characters, and not begin or end with a space.")
 		}
 	}
 	return nil

@@ -45,10 +45,12 @@ func (a *Accounts) Failed(ctx context.Context, address string, err error) error 
 }
 
 // TakeMail counts a sign-in link that was asked for with a mail address from a network
-// address. It returns kind.Throttled, with a *dsr.LimitError, where there were too many.
+// address, or that an owner or admin has mailed, without one. It returns kind.Throttled, with a *dsr.LimitError, where there were too many.
 func (a *Accounts) TakeMail(ctx context.Context, mail, address string) error {
-	if err := a.take(ctx, asked, network(address)); err != nil {
-		return err
+	if address != "" {
+		if err := a.take(ctx, asked, network(address)); err != nil {
+			return err
+		}
 	}
 	return a.take(ctx, mails, strings.ToLower(mail))
 }

@@ -105,6 +105,11 @@ func (a *Accounts) SetMember(ctx context.Context, by dsr.By, project, name strin
 		if !isHuman(name) && c.version == 0 {
 			return kind.Say(kind.NotFound, "There is no service account of this name. A person is named by a mail address.")
 		}
+		if !isHuman(name) {
+			if err := a.reaches(ctx, by, c.all); err != nil {
+				return err
+			}
+		}
 		if c.was.Role == role {
 			return errNothing
 		}
@@ -130,18 +135,31 @@ func (a *Accounts) SetMember(ctx context.Context, by dsr.By, project, name strin
 // an owner; NotFound where they have none; NotAllowed for the last owner of the
 // organisation.
 func (a *Accounts) RemoveMember(ctx context.Context, by dsr.By, project, name string) error {
+	if err := checkLength(name); err != nil {
+		return err
+	}
 	where := []string{project}
 	if project == "" {
-		// Also where a removal was cut off after it took the role in the organisation.
 		all, err := a.memberships(ctx, name)
 		if err != nil {
 			return err
 		}
-		for p := range all {
+		for p, m := range all {
+			// All of it or nothing, as far as can be known before.
+			power, _, err := a.stands(ctx, by, p)
+			if err != nil {
+				return err
+			}
+			if err := (&change{power: power}).mayTurn(m.Role, ""); err != nil {
+				return err
+			}
 			if p != "" {
 				where = append(where, p)
 			}
 		}
+		// The role in the organisation last: who removes themself could not go on, and
+		// until then it can be done again.
+		slices.Reverse(where)
 	}
 	found := false
 	for _, project := range where {
@@ -196,12 +214,8 @@ var errNothing = kind.E(kind.Internal, "nothing to change")
 // somebody else changed it meanwhile.
 func (a *Accounts) changing(ctx context.Context, by dsr.By, project, name string, f func(*change) error) error {
 	const op = "change a member"
-	power, err := a.power(ctx, by, project)
-	if err != nil {
-		return kind.Wrap(op, err)
-	}
-	if !power.handles() {
-		return kind.Say(kind.Forbidden, "Only owners and admins may change who has a role here.")
+	if err := checkLength(name); err != nil {
+		return err
 	}
 	if project != "" {
 		if _, err := a.Project(ctx, project); err != nil {
@@ -209,6 +223,13 @@ func (a *Accounts) changing(ctx context.Context, by dsr.By, project, name string
 		}
 	}
 	for range changes {
+		power, role, err := a.stands(ctx, by, project)
+		if err != nil {
+			return kind.Wrap(op, err)
+		}
+		if !power.handles() {
+			return kind.Say(kind.Forbidden, "Only owners and admins may change who has a role here.")
+		}
 		c := &change{a: a, now: a.clock().UTC(), power: power, project: project}
 		c.entry = dsr.Entry{Project: project, Time: c.now, Actor: by.Actor, From: by.From}
 		c.person, c.version, err = a.person(ctx, name)
@@ -239,7 +260,12 @@ func (a *Accounts) changing(ctx context.Context, by dsr.By, project, name string
 		if err != nil {
 			return err
 		}
-		err = a.Record(ctx, c.entry, append(c.ops, turned)...)
+		c.ops = append(c.ops, turned)
+		// Who changes it must be who may until it is changed.
+		if !slices.ContainsFunc(c.ops, func(o table.Op) bool { return o.Item.Key == role.Key }) {
+			c.ops = append(c.ops, stillStands(role)...)
+		}
+		err = a.Record(ctx, c.entry, c.ops...)
 		if kind.Of(err) != kind.Conflict {
 			return kind.Wrap(op, err)
 		}
@@ -325,6 +351,7 @@ func (c *change) end(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	c.person.Ended++ // sign-in links, and who is about to sign in
 	if ended > 0 {
 		c.entry.Detail += fmt.Sprintf("; %d sessions, tokens or secrets ended", ended)
 	}
@@ -334,8 +361,14 @@ func (c *change) end(ctx context.Context) error {
 // power is the higher of the roles that somebody has in the organisation and in a
 // project; "" without any.
 func (a *Accounts) power(ctx context.Context, by dsr.By, project string) (Role, error) {
+	role, _, err := a.stands(ctx, by, project)
+	return role, err
+}
+
+// stands is power, with the record that it is by.
+func (a *Accounts) stands(ctx context.Context, by dsr.By, project string) (Role, table.Item, error) {
 	if by.Actor == Local.Name {
-		return Owner, nil
+		return Owner, table.Item{}, nil
 	}
 	keys := []table.Key{memberKey("", by.Actor)}
 	if project != "" {
@@ -343,15 +376,30 @@ func (a *Accounts) power(ctx context.Context, by dsr.By, project string) (Role, 
 	}
 	items, err := a.control.GetMany(ctx, keys)
 	if err != nil {
-		return "", err
+		return "", table.Item{}, err
 	}
-	highest := Role("")
-	for _, item := range items {
+	highest, from := Role(""), table.Item{}
+	for _, key := range keys {
+		item, ok := items[key]
+		if !ok {
+			continue
+		}
 		var m membership
 		if json.Unmarshal(item.Data, &m) != nil {
-			return "", kind.E(kind.Corrupt, "read a membership")
+			return "", from, kind.E(kind.Corrupt, "read a membership")
 		}
-		highest = higher(highest, m.Role)
+		if m.Role.rank() > highest.rank() {
+			highest, from = m.Role, item
+		}
 	}
-	return highest, nil
+	return highest, from, nil
+}
+
+// stillStands holds that somebody has the role by which they change something until it
+// is changed; of who needs none it holds nothing.
+func stillStands(role table.Item) []table.Op {
+	if role.Version == 0 {
+		return nil
+	}
+	return []table.Op{table.Check(role.Key, table.IfAt(role.Version))}
 }

@@ -9,6 +9,7 @@ import (
 	"lethe/shared/account"
 	"lethe/shared/dsr"
 	"lethe/shared/kind"
+	"lethe/shared/table"
 )
 
 const (
@@ -395,5 +396,142 @@ func TestRotateProject(t *testing.T) {
 	}
 	if _, _, err := w.RotateProject(t.Context(), by(sam), c.ProjectID, account.PartToken, 0); kind.Of(err) != kind.Forbidden {
 		t.Errorf("by a stranger: %v", err)
+	}
+}
+
+// Who may rotate the secret of a service account is that account, so only who has
+// power wherever it has a role may; and nobody takes one in whose roles are others'.
+func TestServiceAccountsOfOthers(t *testing.T) {
+	w := newWorld()
+	c := w.found(t)
+	other, err := w.MakeProject(t.Context(), machine, "Other")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.set(t, other.ID, sam, account.Admin) // there alone
+	if _, err := w.SetMember(t.Context(), by(sam), other.ID, c.ServiceAccount, account.Consumer); kind.Of(err) != kind.Forbidden {
+		t.Errorf("another project's service account is taken in: %v", err)
+	}
+	w.set(t, other.ID, c.ServiceAccount, account.Consumer)
+	if _, err := w.RotateServiceSecret(t.Context(), by(sam), other.ID, c.ServiceAccount, 0); kind.Of(err) != kind.Forbidden || kind.Sentence(err) == "" {
+		t.Errorf("its secret is rotated: %v", err)
+	}
+	if _, err := w.ServiceAccount(t.Context(), c.ServiceAccount, c.ServiceSecret); err != nil {
+		t.Errorf("its own secret: %v", err)
+	}
+	if _, err := w.RotateServiceSecret(t.Context(), by(pat), other.ID, c.ServiceAccount, 0); err != nil {
+		t.Errorf("by an owner of the organisation: %v", err)
+	}
+}
+
+// One that goes on everywhere can be ended, however many there are.
+func TestRotateWithoutOverlap(t *testing.T) {
+	w := newWorld()
+	c := w.found(t)
+	rotate := map[string]func(time.Duration) error{
+		"project": func(d time.Duration) error {
+			_, _, err := w.RotateProject(t.Context(), by(pat), c.ProjectID, account.PartSecret, d)
+			return err
+		},
+		"service account": func(d time.Duration) error {
+			_, err := w.RotateServiceSecret(t.Context(), by(pat), c.ProjectID, c.ServiceAccount, d)
+			return err
+		},
+	}
+	for name, one := range rotate {
+		for n := range 20 {
+			if err := one(account.MostOverlap); (kind.Of(err) == kind.Conflict) != (n == 19) {
+				t.Fatalf("%s, %d: %v", name, n, err)
+			}
+			w.now = w.now.Add(time.Second)
+		}
+		if err := one(0); err != nil {
+			t.Errorf("%s, without an overlap: %v", name, err)
+		}
+	}
+}
+
+// A removal from the organisation and all of its projects is done or refused.
+func TestRemovalIsWhole(t *testing.T) {
+	w := newWorld()
+	c := w.found(t)
+	w.set(t, "", kim, account.Admin)
+	w.set(t, "", sam, account.Consumer)
+	w.set(t, c.ProjectID, sam, account.Owner)
+	_, token, err := w.MakeToken(t.Context(), by(sam), sam)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.RemoveMember(t.Context(), by(kim), "", sam); kind.Of(err) != kind.Forbidden {
+		t.Errorf("an admin removes who owns a project: %v", err)
+	}
+	if _, err := w.Bearer(t.Context(), token); err != nil || w.role(t, "", sam) == "" || w.role(t, c.ProjectID, sam) == "" {
+		t.Errorf("half of it was done: %v", err)
+	}
+	w.set(t, "", sam, account.Owner)
+	if err := w.RemoveMember(t.Context(), by(sam), "", sam); err != nil || w.role(t, "", sam) != "" || w.role(t, c.ProjectID, sam) != "" {
+		t.Errorf("somebody removes themself: %v; left %q and %q", err, w.role(t, "", sam), w.role(t, c.ProjectID, sam))
+	}
+}
+
+// Who is removed at that very moment changes nothing any more.
+func TestRemovedMeanwhile(t *testing.T) {
+	for name, do := range map[string]func(a *account.Accounts, project string) error{
+		"a service account": func(a *account.Accounts, project string) error {
+			_, _, err := a.MakeServiceAccount(t.Context(), by(sam), project, "back-door", account.Admin)
+			return err
+		},
+		"a member": func(a *account.Accounts, project string) error {
+			_, err := a.SetMember(t.Context(), by(sam), project, kim, account.Admin)
+			return err
+		},
+		"a new secret": func(a *account.Accounts, project string) error {
+			_, _, err := a.RotateProject(t.Context(), by(sam), project, account.PartSecret, 0)
+			return err
+		},
+		"a project": func(a *account.Accounts, _ string) error {
+			_, err := a.MakeProject(t.Context(), by(sam), "Mine")
+			return err
+		},
+	} {
+		w := newWorld()
+		project := w.found(t).ProjectID
+		w.set(t, "", sam, account.Admin)
+		removed := false
+		slow := &meeting{Table: w.control, after: func(k table.Key) {
+			// Between the look at the role and the write: the head of a trail is read last.
+			if !removed && k.SK == "head" {
+				removed = true
+				if err := w.RemoveMember(t.Context(), by(pat), "", sam); err != nil {
+					t.Error(err)
+				}
+			}
+		}}
+		if err := do(account.New(slow, func() time.Time { return w.now }), project); kind.Of(err) != kind.Forbidden || !removed {
+			t.Errorf("%s: got %v, want %v", name, err, kind.Forbidden)
+		}
+	}
+}
+
+func TestNamesThatCannotBe(t *testing.T) {
+	w := newWorld()
+	c := w.found(t)
+	long := strings.Repeat("x", 3000)
+	for name, do := range map[string]func() error{
+		"SetMember": func() error {
+			_, err := w.SetMember(t.Context(), by(pat), c.ProjectID, long, account.Admin)
+			return err
+		},
+		"RemoveMember":        func() error { return w.RemoveMember(t.Context(), by(pat), "", long) },
+		"RotateServiceSecret": func() error { _, err := w.RotateServiceSecret(t.Context(), by(pat), c.ProjectID, long, 0); return err },
+		"Tokens":              func() error { _, err := w.Tokens(t.Context(), long); return err },
+		"RenameProject": func() error {
+			_, err := w.RenameProject(t.Context(), by(pat), c.ProjectID, "Shop.\n\nPay here")
+			return err
+		},
+	} {
+		if err := do(); kind.Sentence(err) == "" {
+			t.Errorf("%s: got %v, want a sentence", name, err)
+		}
 	}
 }

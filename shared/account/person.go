@@ -17,6 +17,17 @@ import (
 type person struct {
 	Name  string    `json:"name"`
 	Since time.Time `json:"since"`
+	// Ended is how often everything that proves who they are was ended. What was made
+	// under another number proves nothing.
+	Ended int `json:"ended,omitempty"`
+}
+
+// checkLength keeps what nobody is called out of keys.
+func checkLength(name string) error {
+	if len(name) > 254 {
+		return kind.Say(kind.NotFound, "Nobody has a name of more than 254 characters. Give a mail address, or the name of a service account.")
+	}
+	return nil
 }
 
 // isHuman tells people from service accounts.

@@ -25,14 +25,14 @@ func (a *Accounts) MakeProject(ctx context.Context, by dsr.By, name string) (New
 	if err := checkProjectName(name); err != nil {
 		return NewProject{}, err
 	}
-	power, err := a.power(ctx, by, "")
-	if err != nil {
-		return NewProject{}, kind.Wrap(op, err)
-	}
-	if !power.handles() {
-		return NewProject{}, kind.Say(kind.Forbidden, "Only owners and admins of the organisation may make projects.")
-	}
 	for range changes {
+		power, role, err := a.stands(ctx, by, "")
+		if err != nil {
+			return NewProject{}, kind.Wrap(op, err)
+		}
+		if !power.handles() {
+			return NewProject{}, kind.Say(kind.Forbidden, "Only owners and admins of the organisation may make projects.")
+		}
 		now := a.clock().UTC()
 		p := NewProject{Project{ID: randomProjectID(), Name: name, Token: randomHex(16), Created: now}, randomHex(16)}
 		ops, err := p.ops()
@@ -43,6 +43,7 @@ func (a *Accounts) MakeProject(ctx context.Context, by dsr.By, name string) (New
 		if err != nil {
 			return NewProject{}, err
 		}
+		ops = append(ops, stillStands(role)...)
 		e := dsr.Entry{Time: now, Actor: by.Actor, From: by.From, Action: "project.make", Detail: p.ID}
 		own := e
 		own.Project = p.ID
@@ -117,7 +118,7 @@ func (a *Accounts) RotateProject(ctx context.Context, by dsr.By, id string, part
 		if err != nil {
 			return nil, e, err
 		}
-		if live(all, u, now) >= mostTokens {
+		if overlap > 0 && live(all, u, now) >= mostTokens {
 			return nil, e, kind.Say(kind.Conflict, fmt.Sprintf("This project has %d of them that work. Wait until one has ended, or rotate without an overlap.", mostTokens))
 		}
 		ops, err := give(projectPK(id), secret, credential{ID: randomHex(8), Use: u, Project: id, Created: now})
@@ -135,14 +136,14 @@ func (a *Accounts) RotateProject(ctx context.Context, by dsr.By, id string, part
 
 func (a *Accounts) changeProject(ctx context.Context, by dsr.By, id string, f func(p *Project, now time.Time) ([]table.Op, dsr.Entry, error)) (Project, error) {
 	const op = "change a project"
-	power, err := a.power(ctx, by, id)
-	if err != nil {
-		return Project{}, kind.Wrap(op, err)
-	}
-	if !power.handles() {
-		return Project{}, kind.Say(kind.Forbidden, "Only owners and admins of the project or of its organisation may change it.")
-	}
 	for range changes {
+		power, role, err := a.stands(ctx, by, id)
+		if err != nil {
+			return Project{}, kind.Wrap(op, err)
+		}
+		if !power.handles() {
+			return Project{}, kind.Say(kind.Forbidden, "Only owners and admins of the project or of its organisation may change it.")
+		}
 		var p Project
 		item, err := a.control.Get(ctx, projectKey(id))
 		if err != nil {
@@ -163,6 +164,7 @@ func (a *Accounts) changeProject(ctx context.Context, by dsr.By, id string, f fu
 		if err != nil {
 			return p, kind.E(kind.Internal, op, err)
 		}
+		ops = append(ops, stillStands(role)...)
 		e.Project, e.Time, e.Actor, e.From = id, now, by.Actor, by.From
 		err = a.Record(ctx, e, append(ops, table.Put(table.Item{Key: item.Key, Data: data}, table.IfAt(item.Version)))...)
 		if kind.Of(err) != kind.Conflict {

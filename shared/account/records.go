@@ -151,6 +151,8 @@ type credential struct {
 	// Replaced means that another was made in its place, and Expires is the end of the
 	// time in which both work.
 	Replaced bool `json:"replaced,omitempty"`
+	// Ended of a sign-in link is its owner's when it was made.
+	Ended int `json:"ended,omitempty"`
 }
 
 const (

@@ -53,11 +53,15 @@ func (a *Accounts) RotateServiceSecret(ctx context.Context, by dsr.By, project, 
 		if isHuman(name) || c.was.Role == "" {
 			return kind.Say(kind.NotFound, "There is no service account of this name in this project.")
 		}
+		// Whoever has the secret is the account, wherever it has a role.
+		if err := a.reaches(ctx, by, c.all); err != nil {
+			return err
+		}
 		all, err := a.holdings(ctx, personPK(name), serviceSecret)
 		if err != nil {
 			return err
 		}
-		if live(all, serviceSecret, c.now) >= mostTokens {
+		if overlap > 0 && live(all, serviceSecret, c.now) >= mostTokens {
 			return kind.Say(kind.Conflict, fmt.Sprintf("This service account has %d secrets that work. Wait until one has ended, or rotate without an overlap.", mostTokens))
 		}
 		if c.ops, err = give(personPK(name), secret, newServiceSecret(c.person.Name, c.now)); err != nil {
@@ -69,6 +73,20 @@ func (a *Accounts) RotateServiceSecret(ctx context.Context, by dsr.By, project, 
 		return err
 	})
 	return secret, kind.Wrap("rotate a secret", err)
+}
+
+// reaches returns nil if somebody is an owner or admin wherever another has a role.
+func (a *Accounts) reaches(ctx context.Context, by dsr.By, all map[string]membership) error {
+	for where := range all {
+		power, err := a.power(ctx, by, where)
+		if err != nil {
+			return err
+		}
+		if !power.handles() {
+			return kind.Say(kind.Forbidden, "This service account has a role also where you are no owner or admin. Ask one of the organisation.")
+		}
+	}
+	return nil
 }
 
 // replaceAll makes the operations after which the credentials that work end soon.

@@ -33,7 +33,7 @@ func (a *Accounts) MakeLink(ctx context.Context, by dsr.By, name string) (string
 		return "", kind.Wrap(op, err)
 	}
 	now, secret := a.clock().UTC(), randomHex(32)
-	c := credential{ID: randomHex(8), Use: signInLink, Owner: p.Name, Created: now, Expires: now.Add(LinkLife)}
+	c := credential{ID: randomHex(8), Use: signInLink, Owner: p.Name, Created: now, Expires: now.Add(LinkLife), Ended: p.Ended}
 	made, err := fresh(credentialKey(secret), c)
 	if err != nil {
 		return "", err
@@ -82,8 +82,11 @@ func (a *Accounts) SignIn(ctx context.Context, from, link string) (Actor, string
 	if err != nil {
 		return Actor{}, "", err
 	}
-	return a.begin(ctx, dsr.By{Actor: c.Owner, From: from}, "sign-in by link", func() ([]table.Op, error) {
-		_, use, err := a.openLink(ctx, link)
+	return a.begin(ctx, dsr.By{Actor: c.Owner, From: from}, "sign-in by link", func(p person) ([]table.Op, error) {
+		c, use, err := a.openLink(ctx, link)
+		if err == nil && c.Ended != p.Ended {
+			err = kind.Say(kind.Unauthorized, "This sign-in link was made before its owner was removed. Ask for a new one.")
+		}
 		return []table.Op{use}, err
 	})
 }
@@ -117,7 +120,7 @@ func (a *Accounts) openLink(ctx context.Context, link string) (credential, table
 }
 
 // begin begins a session of by.Actor in the transaction of what first makes.
-func (a *Accounts) begin(ctx context.Context, by dsr.By, action string, first func() ([]table.Op, error)) (Actor, string, error) {
+func (a *Accounts) begin(ctx context.Context, by dsr.By, action string, first func(person) ([]table.Op, error)) (Actor, string, error) {
 	secret := SessionPrefix + randomHex(32)
 	actor := Actor{By: BySession}
 	err := a.holding(ctx, by, by.Actor, func(p person, all []held, now time.Time) ([]table.Op, dsr.Entry, error) {
@@ -130,7 +133,7 @@ func (a *Accounts) begin(ctx context.Context, by dsr.By, action string, first fu
 		if len(roles) == 0 {
 			return nil, e, kind.E(kind.NotFound, "begin a session")
 		}
-		ops, err := first()
+		ops, err := first(p)
 		if err != nil {
 			return nil, e, err
 		}
@@ -208,6 +211,7 @@ type Identity struct {
 type identity struct {
 	Name  string    `json:"name"`
 	Since time.Time `json:"since"`
+	Ended int       `json:"ended,omitempty"` // of the person, as in a credential
 }
 
 const identitySK = "identity"
@@ -232,7 +236,12 @@ func (a *Accounts) SignInAs(ctx context.Context, from string, id Identity) (Acto
 	var bound identity
 	switch err := a.read(ctx, key, &bound); {
 	case err == nil:
-		return a.begin(ctx, dsr.By{Actor: bound.Name, From: from}, "sign-in by OIDC", func() ([]table.Op, error) { return nil, nil })
+		return a.begin(ctx, dsr.By{Actor: bound.Name, From: from}, "sign-in by OIDC", func(p person) ([]table.Op, error) {
+			if bound.Ended != p.Ended {
+				return nil, kind.E(kind.NotFound, "the binding was ended")
+			}
+			return nil, nil
+		})
 	case kind.Of(err) != kind.NotFound:
 		return Actor{}, "", kind.Wrap(op, err)
 	}
@@ -246,8 +255,18 @@ func (a *Accounts) SignInAs(ctx context.Context, from string, id Identity) (Acto
 	if err != nil {
 		return Actor{}, "", kind.Wrap(op, err)
 	}
-	return a.begin(ctx, dsr.By{Actor: p.Name, From: from}, "sign-in by OIDC, for the first time", func() ([]table.Op, error) {
-		bind, err := fresh(key, identity{Name: p.Name, Since: a.clock().UTC()})
-		return []table.Op{bind, table.Put(table.Item{Key: bindingKey(p.Name, key)}, table.Cond{})}, err
+	return a.begin(ctx, dsr.By{Actor: p.Name, From: from}, "sign-in by OIDC, for the first time", func(p person) ([]table.Op, error) {
+		// An address that passed to somebody else opens nothing.
+		err := a.each(ctx, table.Query{PK: personPK(p.Name), From: bindingPrefix, To: afterBindings}, func(item table.Item) error {
+			if string(item.Data) == id.Issuer {
+				return kind.Say(kind.Forbidden, "Another user of the sign-in provider is known by this mail address. Ask an owner or admin to remove you and to invite you again.")
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		bind, err := fresh(key, identity{Name: p.Name, Since: a.clock().UTC(), Ended: p.Ended})
+		return []table.Op{bind, table.Put(table.Item{Key: bindingKey(p.Name, key), Data: []byte(id.Issuer)}, table.Cond{})}, err
 	})
 }

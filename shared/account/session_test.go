@@ -10,6 +10,7 @@ import (
 	"lethe/shared/account"
 	"lethe/shared/dsr"
 	"lethe/shared/kind"
+	"lethe/shared/table"
 )
 
 func TestTokensOfAPerson(t *testing.T) {
@@ -265,5 +266,61 @@ func TestWhoSignsInHasTheVeryAddress(t *testing.T) {
 	}
 	if _, err := w.MakeLink(t.Context(), machine, "KIM@EXAMPLE.COM"); err != nil {
 		t.Errorf("in capitals: %v", err)
+	}
+}
+
+// What was made before somebody was removed opens nothing after a new invitation, also
+// where both come while they sign in.
+func TestNothingOutlivesARemoval(t *testing.T) {
+	w := newWorld()
+	w.found(t)
+	w.set(t, "", sam, account.Admin)
+	link, err := w.MakeLink(t.Context(), by(pat), sam)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := account.Identity{Issuer: "https://id.example", Subject: "7", Email: sam, Verified: true}
+	if _, _, err := w.SignInAs(t.Context(), "", id); err != nil {
+		t.Fatal(err)
+	}
+	again := func() {
+		if err := w.RemoveMember(t.Context(), by(pat), "", sam); err != nil {
+			t.Error(err)
+		}
+		w.set(t, "", sam, account.Admin)
+	}
+	once := false
+	slow := &meeting{Table: w.control, after: func(k table.Key) {
+		if !once && k.SK == "identity" {
+			once = true
+			again()
+		}
+	}}
+	id.Verified = false
+	if _, _, err := account.New(slow, func() time.Time { return w.now }).SignInAs(t.Context(), "", id); kind.Of(err) == "" || !once {
+		t.Errorf("a provider's user who was bound before: %v", err)
+	}
+	if _, _, err := w.SignIn(t.Context(), "", link); kind.Of(err) != kind.Unauthorized || kind.Sentence(err) == "" {
+		t.Errorf("a link of before: %v", err)
+	}
+}
+
+// An address that passed to another user of the provider opens nothing.
+func TestAnAddressPassesOn(t *testing.T) {
+	w := newWorld()
+	w.found(t)
+	w.set(t, "", sam, account.Admin)
+	if _, _, err := w.SignInAs(t.Context(), "", account.Identity{Issuer: "https://id.example", Subject: "1", Email: sam, Verified: true}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := w.SignInAs(t.Context(), "", account.Identity{Issuer: "https://id.example", Subject: "2", Email: sam, Verified: true}); kind.Of(err) != kind.Forbidden || kind.Sentence(err) == "" {
+		t.Errorf("a second user of it: %v", err)
+	}
+	if err := w.RemoveMember(t.Context(), by(pat), "", sam); err != nil {
+		t.Fatal(err)
+	}
+	w.set(t, "", sam, account.Admin)
+	if _, _, err := w.SignInAs(t.Context(), "", account.Identity{Issuer: "https://id.example", Subject: "2", Email: sam, Verified: true}); err != nil {
+		t.Errorf("after a removal and a new invitation: %v", err)
 	}
 }

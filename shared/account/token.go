@@ -38,6 +38,9 @@ const (
 // Tokens lists the GDPR tokens of somebody, oldest first: those that work, and those
 // that ended in the last 90 days.
 func (a *Accounts) Tokens(ctx context.Context, owner string) ([]Token, error) {
+	if err := checkLength(owner); err != nil {
+		return nil, err
+	}
 	all, err := a.holdings(ctx, personPK(owner), gdprToken)
 	tokens := make([]Token, len(all))
 	for i, h := range all {
@@ -144,6 +147,9 @@ func noToken() error {
 // holding changes what somebody holds: what f makes of it is written with its entry,
 // in the trail of the organisation, again where somebody else changed it meanwhile.
 func (a *Accounts) holding(ctx context.Context, by dsr.By, name string, f func(p person, all []held, now time.Time) ([]table.Op, dsr.Entry, error)) error {
+	if err := checkLength(name); err != nil {
+		return err
+	}
 	for range changes {
 		now := a.clock().UTC()
 		p, version, err := a.person(ctx, name)

@@ -128,7 +128,7 @@ func (a *Accounts) Verify(ctx context.Context, files blob.Bucket, seals Seals, p
 	if err != nil {
 		return Verified{}, kind.Wrap(op, err)
 	}
-	c := chain{now: a.clock(), Verified: Verified{Faults: []string{}}}
+	c := chain{Verified: Verified{Faults: []string{}}}
 	hashes := map[int64]string{}
 	for _, k := range kept {
 		hashes[k.Number] = ""
@@ -139,6 +139,7 @@ func (a *Accounts) Verify(ctx context.Context, files blob.Bucket, seals Seals, p
 	}
 	err = a.Entries(ctx, project, 1, func(number int64, stored []byte) error {
 		if c.Entries == 0 {
+			c.now = a.clock() // what is missing on the first page may have gone while it was asked for
 			var e entry
 			_ = json.Unmarshal(stored, &e) // follow tells of it
 			if _, asked := hashes[number-1]; asked {
@@ -153,6 +154,9 @@ func (a *Accounts) Verify(ctx context.Context, files blob.Bucket, seals Seals, p
 	})
 	if err != nil {
 		return Verified{}, kind.Wrap(op, err)
+	}
+	if c.Entries == 0 {
+		c.now = a.clock()
 	}
 	switch {
 	case was.Number > 0 && c.Entries == 0 && was.Expires.After(c.now):
@@ -174,6 +178,8 @@ func (a *Accounts) Verify(ctx context.Context, files blob.Bucket, seals Seals, p
 		case lost(k, kept[i+1:]):
 		case k.Number > c.Last:
 			c.fault("On %s the trail went to entry %d; now it ends at entry %d.", k.day, k.Number, c.Last)
+		case (c.Entries == 0 || k.Number < c.First) && k.Expires.After(c.now):
+			c.fault("Entry %d is missing, though it should be kept until %s.", k.Number, k.Expires.Format(time.DateOnly))
 		case got == "" && (c.Entries == 0 || k.Number < c.First): // gone by its time
 		case got != k.Hash:
 			c.fault("Entry %d is not the one that it was on %s.", k.Number, k.day)
@@ -202,6 +208,8 @@ type keptHead struct {
 	Time   time.Time `json:"time"`
 	Number int64     `json:"number"`
 	Hash   string    `json:"hash"`
+	// Expires is when that entry goes; zero in heads that were kept before it was told.
+	Expires time.Time `json:"expires,omitzero"`
 	// Lost is how far the trail had gone before a restore put it back to Number.
 	Lost int64  `json:"lost,omitempty"`
 	Seal string `json:"seal"` // of all the rest
@@ -214,6 +222,10 @@ const (
 	headsPrefix = "audit/"
 	headPurpose = "audit head"
 )
+
+// goneBy reports whether the entry behind k may have gone, which is told by the entry
+// that followed it, and goes no earlier.
+func (k keptHead) goneBy(now time.Time) bool { return !k.Expires.IsZero() && !now.Before(k.Expires) }
 
 func (k keptHead) unsealed() []byte {
 	k.Seal = ""
@@ -258,11 +270,11 @@ func (a *Accounts) keepHead(ctx context.Context, files blob.Bucket, seals Seals,
 		if err != nil {
 			return err
 		}
-		if last.fault != "" || hash != last.Hash { // what is older was compared when it was the last
+		if last.fault != "" || hash != last.Hash && (hash != "" || !last.goneBy(a.clock())) || was.Number < last.Number || was.Expires.Before(last.Expires) { // what is older was compared when it was the last
 			return kind.E(kind.Corrupt, "the trail does not hold the head that was kept last; see lethe audit verify")
 		}
 	}
-	return a.putHead(ctx, files, seals, keptHead{Trail: trail, Number: was.Number, Hash: was.Hash}, "")
+	return a.putHead(ctx, files, seals, keptHead{Trail: trail, Number: was.Number, Hash: was.Hash, Expires: was.Expires}, "")
 }
 
 // putHead keeps k as that of today.
@@ -314,7 +326,7 @@ func (a *Accounts) restored(ctx context.Context, files blob.Bucket, seals Seals,
 	}
 	if to > 0 {
 		e.Detail = fmt.Sprintf("entries %d to %d, and any later ones, were lost with the records of after the backup", was.Number+1, to)
-		if err := a.putHead(ctx, files, seals, keptHead{Trail: trail, Number: was.Number, Hash: was.Hash, Lost: to}, "-restored-"+strconv.FormatInt(a.clock().UnixMilli(), 10)); err != nil {
+		if err := a.putHead(ctx, files, seals, keptHead{Trail: trail, Number: was.Number, Hash: was.Hash, Expires: was.Expires, Lost: to}, "-restored-"+strconv.FormatInt(a.clock().UnixMilli(), 10)); err != nil {
 			return err
 		}
 	}

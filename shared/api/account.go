@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -362,7 +363,10 @@ func (e *edge) invite(c *call, name, role string) {
 		return
 	}
 	ctx := c.r.Context()
-	link, err := e.Accounts.MakeLink(ctx, c.by(), name)
+	link, err := "", e.Accounts.TakeMail(ctx, name, "")
+	if err == nil {
+		link, err = e.Accounts.MakeLink(ctx, c.by(), name)
+	}
 	if err == nil {
 		where := "the organisation"
 		if c.project.ID != "" {
@@ -428,7 +432,8 @@ func (e *edge) rotateService(c *call) error {
 // field reads a body of one string.
 func (c *call) field(name string) (string, error) {
 	var value string
-	return value, c.strict([]string{name}, member{name, "a string", &value})
+	err := c.strict([]string{name}, member{name, "a string", &value})
+	return value, err
 }
 
 // strict reads a body of members, no others, of which some must be there. Without
@@ -481,7 +486,8 @@ const (
 func (e *edge) audit(c *call) error {
 	from := int64(1)
 	if s := c.query.Get("from"); s != "" {
-		if _, err := fmt.Sscanf(s, "%d", &from); err != nil || from < 1 {
+		var err error
+		if from, err = strconv.ParseInt(s, 10, 64); err != nil || from < 1 {
 			return kind.Say(kind.Invalid, "from must be the number of an entry, from 1.")
 		}
 	}

@@ -301,16 +301,16 @@ func (s *Service) everyone(ctx context.Context, project string, ids []kind.Subje
 	if err != nil {
 		return nil, err
 	}
-	people, err := s.people(ctx, project, rule, ids, zeroTime)
+	people, total, err := s.everybody(ctx, project, rule, ids, zeroTime)
 	if err != nil {
 		return nil, err
+	}
+	if total > maxRoster {
+		return nil, kind.Say(kind.Invalid, fmt.Sprintf("The identifiers are linked with more than %d in all. Put them into several calls.", maxRoster))
 	}
 	var all []kind.Subject
 	for _, p := range people {
 		all = append(all, p.IDs...)
-	}
-	if len(all) > maxRoster {
-		return nil, kind.Say(kind.Invalid, fmt.Sprintf("The identifiers are linked with more than %d in all. Put them into several calls.", maxRoster))
 	}
 	return all, nil
 }

@@ -41,9 +41,9 @@ func startMail(t *testing.T, mode string) mailServer {
 	}
 	if err != nil {
 		if os.Getenv("CI") == "true" {
-			t.Fatal("aiosmtpd is not installed: run .ci/install-lint")
+			t.Fatal("aiosmtpd is not installed, and CI=true leaves nothing out: run .ci/install-lint")
 		}
-		t.Skip("aiosmtpd is not installed: run .ci/install-lint")
+		t.Skip("NOT TESTED: aiosmtpd is not installed; run .ci/install-lint")
 	}
 	s := mailServer{dir: t.TempDir()}
 	certificate, key := s.makeCertificate(t)
