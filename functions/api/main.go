@@ -15,13 +15,14 @@ func main() {
 	cloud.Start(func(p *cloud.Platform) any {
 		accounts := account.New(p.Control, p.Clock)
 		source := events.New(p.Subjects, p.Keys, p.Clock, events.Shared(), events.Log(p.Log))
+		service := p.Service(accounts, source)
 		// Its own address is not told to it: API Gateway answers to no other.
 		pages := console.New(console.Parts{
-			Accounts: accounts, LinkCommand: "go run ./infra/signin", OIDC: console.NewProvider(p.Issuer, p.Client, p.Secret),
+			Accounts: accounts, Service: service, LinkCommand: "go run ./infra/signin", OIDC: console.NewProvider(p.Issuer, p.Client, p.Secret),
 			Keys: p.SessionKeys, Clock: p.Clock, Log: p.Log,
 		})
 		return cloud.HTTP(api.New(api.Parts{
-			Accounts: accounts, Service: p.Service(accounts, source), Console: pages, Clock: p.Clock, Log: p.Log,
+			Accounts: accounts, Service: service, Console: pages, Clock: p.Clock, Log: p.Log,
 		}))
 	})
 }

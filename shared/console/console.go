@@ -22,6 +22,7 @@ import (
 // Parts is what New builds from.
 type Parts struct {
 	Accounts *account.Accounts
+	Service  *dsr.Service
 	// Sender mails sign-in links. Where it is nil nobody is mailed, and the page for
 	// signing in names LinkCommand, the command that prints a link.
 	Sender      dsr.Sender
@@ -72,20 +73,25 @@ func New(p Parts) http.Handler {
 		}
 	}
 	mux := http.NewServeMux()
-	for pattern, page := range map[string]page{
-		"GET /{$}":            signedIn(home),
-		"GET " + signInPath:   signIn,
-		"POST " + signInPath:  askForLink,
-		"POST " + linkPath:    useLink,
-		"GET " + providerPath: toProvider,
-		"GET " + CallbackPath: fromProvider,
-		"POST " + signOutPath: signOut,
-		"GET " + stylePath:    serveStyle,
-		"/":                   unknown,
-	} {
-		mux.HandleFunc(pattern, c.serve(page))
+	for _, routes := range []map[string]page{signInRoutes, requestRoutes, memberRoutes} {
+		for pattern, page := range routes {
+			mux.HandleFunc(pattern, c.serve(page))
+		}
 	}
 	return mux
+}
+
+// signInRoutes are the pages that anybody may open, and what all pages need.
+var signInRoutes = map[string]page{
+	"GET " + signInPath:   signIn,
+	"POST " + signInPath:  askForLink,
+	"POST " + linkPath:    useLink,
+	"GET " + providerPath: toProvider,
+	"GET " + CallbackPath: fromProvider,
+	"POST " + signOutPath: signOut,
+	"GET " + style.path:   style.serve,
+	"GET " + script.path:  script.serve,
+	"/":                   unknown,
 }
 
 type console struct {
@@ -131,9 +137,9 @@ func (c *console) serve(p page) http.HandlerFunc {
 	}
 }
 
-// policy lets a page load its style from this server and nothing else from anywhere,
-// and lets nobody frame it.
-const policy = "default-src 'none'; style-src 'self'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+// policy lets a page load its style and its script from this server and nothing else
+// from anywhere, and lets nobody frame it.
+const policy = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
 // read refuses a form that another site sent, or that is none.
 func (v *visit) read() error {

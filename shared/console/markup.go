@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"maragu.dev/gomponents"
 	"maragu.dev/gomponents/html"
@@ -19,20 +20,53 @@ type node = gomponents.Node
 
 func text(s string) node { return gomponents.Text(s) }
 
+// An asset is a file that every page loads. Its path has its hash, so that browsers can
+// keep it for good.
+type asset struct {
+	kind, path string
+	content    []byte
+}
+
 //go:embed style.css
-var style []byte
+var styleSheet []byte
 
-// stylePath names the style by its hash, so that browsers can keep it for good.
-var stylePath = func() string {
-	sum := sha256.Sum256(style)
-	return "/assets/" + hex.EncodeToString(sum[:8]) + ".css"
-}()
+// The script makes pages handier; every page works without it.
+//
+//go:embed script.js
+var scriptFile []byte
 
-func serveStyle(v *visit) error {
-	v.w.Header().Set("Content-Type", "text/css; charset=utf-8")
+var (
+	style  = newAsset("text/css; charset=utf-8", ".css", styleSheet)
+	script = newAsset("text/javascript; charset=utf-8", ".js", scriptFile)
+)
+
+func newAsset(kind, suffix string, content []byte) asset {
+	sum := sha256.Sum256(content)
+	return asset{kind, "/assets/" + hex.EncodeToString(sum[:8]) + suffix, content}
+}
+
+func (a asset) serve(v *visit) error {
+	v.w.Header().Set("Content-Type", a.kind)
 	v.w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
-	_, _ = v.w.Write(style) // the other side is gone; there is nobody to tell
+	_, _ = v.w.Write(a.content) // the other side is gone; there is nobody to tell
 	return nil
+}
+
+// places are the ways from every page, for who has signed in.
+var places = []struct{ path, label string }{
+	{homePath, "Data & Privacy"},
+	{requestsPath, "Requests"},
+	{projectsPath, "Projects"},
+	{organisationPath, "Organisation"},
+	{personalPath, "Personal settings"},
+}
+
+// ways is the list of places, which tells which of them the page belongs to.
+func (v *visit) ways() node {
+	return html.Nav(html.Aria("label", "Main"), html.Ul(gomponents.Map(places, func(p struct{ path, label string }) node {
+		here := v.r.URL.Path == p.path || p.path != homePath && strings.HasPrefix(v.r.URL.Path, p.path+"/")
+		return html.Li(html.A(html.Href(p.path), gomponents.If(here, html.Aria("current", "page")), text(p.label)))
+	})))
 }
 
 // show answers a page in the layout that all have.
@@ -45,7 +79,8 @@ func (v *visit) show(status int, title string, content ...node) error {
 			html.Meta(html.Name("color-scheme"), html.Content("light dark")),
 			html.TitleEl(text(title+" – Lethe")),
 			html.Link(html.Rel("icon"), html.Href("data:,")),
-			html.Link(html.Rel("stylesheet"), html.Href(stylePath)),
+			html.Link(html.Rel("stylesheet"), html.Href(style.path)),
+			html.Script(html.Src(script.path), html.Defer()),
 		),
 		html.Body(
 			html.A(html.Class("skip"), html.Href("#content"), text("Skip to the content")),
@@ -55,6 +90,7 @@ func (v *visit) show(status int, title string, content ...node) error {
 					return html.Div(html.Class("who"), html.Span(text(v.actor.Name)), form(signOutPath, button("Sign out")))
 				}),
 			),
+			gomponents.Iff(v.actor.Name != "", v.ways),
 			html.Main(html.ID("content"), html.H1(text(title)), gomponents.Group(content)),
 		),
 	)).Render(&page)

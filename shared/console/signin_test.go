@@ -118,7 +118,7 @@ func TestAMailAddressThatCannotBeIsToldAndKept(t *testing.T) {
 	if a.Code != http.StatusBadRequest || len(w.mails.sent) != 0 || !strings.Contains(a.text, `aria-invalid="true"`) || !strings.Contains(a.text, "plain mail address") {
 		t.Errorf("%d %s", a.Code, a.text)
 	}
-	if strings.Contains(a.text, "<script") || !strings.Contains(a.text, `value="&#34;&gt;&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;@example.com"`) {
+	if strings.Contains(ownScript.ReplaceAllString(a.text, ""), "<script") || !strings.Contains(a.text, `value="&#34;&gt;&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;@example.com"`) {
 		t.Errorf("the address is not escaped: %s", a.text)
 	}
 }

@@ -2,6 +2,7 @@ package console_test
 
 import (
 	"context"
+	"encoding/json"
 	"html"
 	"log/slog"
 	"net/http"
@@ -15,8 +16,10 @@ import (
 	"time"
 
 	"lethe/shared/account"
+	"lethe/shared/blob"
 	"lethe/shared/console"
 	"lethe/shared/dsr"
+	"lethe/shared/events"
 	"lethe/shared/kind"
 	"lethe/shared/table"
 )
@@ -33,6 +36,9 @@ type world struct {
 	ahead    time.Duration
 	control  *control
 	accounts *account.Accounts
+	bucket   *blob.Memory
+	store    *events.Store
+	service  *dsr.Service
 	account.Credentials
 	mails outbox
 	parts console.Parts
@@ -49,10 +55,18 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	w.member(w.ProjectID, sam, account.Analyst)
+	log := slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	keys := kind.Keyring{{Version: 1, Secret: []byte("another key for tests")}}
+	w.bucket = blob.NewMemory(w.now)
+	w.store = events.New(table.NewMemory(w.now), keys, w.now)
+	w.service = dsr.New(dsr.Parts{
+		Control: w.control, Bucket: w.bucket, Workflow: still{}, Sources: []dsr.Source{w.store}, Accounts: w.accounts,
+		Keys: keys, Clock: w.now, Log: log, Settings: dsr.Settings{CancelWindow: time.Hour},
+	})
 	w.parts = console.Parts{
-		Accounts: w.accounts, Sender: &w.mails, LinkCommand: "lethe sign-in EMAIL", PublicURL: "https://lethe.example",
+		Accounts: w.accounts, Service: w.service, Sender: &w.mails, LinkCommand: "lethe sign-in EMAIL", PublicURL: "https://lethe.example",
 		Keys: kind.Keyring{{Version: 1, Secret: []byte("a key for tests")}}, Clock: w.now,
-		Log: slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Log: log,
 	}
 	w.pages = console.New(w.parts)
 	t.Cleanup(func() {
@@ -63,6 +77,15 @@ func newWorld(t *testing.T) *world {
 		}
 	})
 	return w
+}
+
+// still is a workflow in which nothing happens by itself: a test calls the tasks.
+type still struct{}
+
+func (still) Start(context.Context, string, string, json.RawMessage) error { return nil }
+func (still) Stop(context.Context, string, string, string) error           { return nil }
+func (still) Describe(context.Context, string, string) (dsr.Execution, error) {
+	return dsr.Execution{Status: dsr.ExecutionRunning}, nil
 }
 
 // control is a table that can be down.
@@ -215,3 +238,6 @@ func newSurfer(t *testing.T) *surfer {
 	}
 	return &surfer{&http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}, t}
 }
+
+// ownScript is the one script that a page may have.
+var ownScript = regexp.MustCompile(`<script src="/assets/[0-9a-f]{16}\.js" defer></script>`)
