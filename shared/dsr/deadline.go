@@ -37,6 +37,12 @@ func due(c Compliance, received time.Time, zone *time.Location) time.Time {
 	return endOf(addMonths(dayOf(received, zone), gdprMonths))
 }
 
+// DueDay is the day, as 2026-03-31, by which a request has to be answered that comes in
+// at a time, in a zone by its IANA name.
+func DueDay(c Compliance, received time.Time, zone string) string {
+	return due(c, received, location(zone)).In(location(zone)).Format(time.DateOnly)
+}
+
 // extended is due with the one extension.
 func extended(c Compliance, received time.Time, zone *time.Location) time.Time {
 	if c == CCPA {

@@ -2,6 +2,7 @@ package dsr
 
 import (
 	"context"
+	"errors"
 	"io"
 	"slices"
 	"time"
@@ -119,6 +120,67 @@ func (s *Service) ListOnly(ctx context.Context, project string, only Only, page,
 	slices.SortStableFunc(all, func(a, b Request) int { return b.Created.Compare(a.Created) })
 	from := min((page-1)*size, len(all))
 	return all[from:min(from+size, len(all))], len(all), nil
+}
+
+// MostFiltered is how many of a project's requests Filter looks through.
+const MostFiltered = 5000
+
+// Filter reads those of a project's newest MostFiltered requests, of one type or of
+// both (""), that fit, newest first. Whole tells that no older one was left out.
+func (s *Service) Filter(ctx context.Context, project string, t Type, fits func(Request) bool) (found []Request, whole bool, err error) {
+	left := MostFiltered
+	err = s.eachRequest(ctx, project, t, func(r Request) error {
+		if left == 0 {
+			return errEnough
+		}
+		left--
+		if fits(r) {
+			found = append(found, r)
+		}
+		return nil
+	})
+	if errors.Is(err, errEnough) {
+		return found, false, nil
+	}
+	return found, true, err
+}
+
+var errEnough = errors.New("enough")
+
+// Concerning reads the requests of a project that were found to concern who an
+// identifier stands for, newest first: by its marks, so also when their identifiers are
+// gone. A request has none before it is planned, a moment after it came in. An
+// identifier that cannot be is kind.Invalid.
+func (s *Service) Concerning(ctx context.Context, project, raw string) ([]Request, error) {
+	id, err := kind.ParseSubject(raw)
+	if err != nil {
+		return nil, kind.Say(kind.Invalid, "The identifier "+kind.Sentence(err)+".")
+	}
+	var keys []table.Key
+	for _, mark := range s.Keys.Marks(project, id) {
+		err := s.eachItem(ctx, markPartition(project, mark), "", func(item table.Item) error {
+			if key := requestKey(item.SK); !slices.Contains(keys, key) {
+				keys = append(keys, key)
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	found, err := s.requests(ctx, keys)
+	slices.SortFunc(found, func(a, b Request) int { return b.Created.Compare(a.Created) })
+	return found, err
+}
+
+// ProjectOf tells which project a request is in, for who knows only its task;
+// kind.NotFound without it. Whether they may know of it is for the caller to ask.
+func (s *Service) ProjectOf(ctx context.Context, task string) (string, error) {
+	if !uuid4.MatchString(task) {
+		return "", kind.E(kind.NotFound, "find the request")
+	}
+	r, _, err := s.load(ctx, task)
+	return r.Project, err
 }
 
 // eachRequest calls f with every request of a project as it stands, newest first.

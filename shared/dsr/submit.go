@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -117,12 +118,22 @@ func (s *Service) checkForm(sub Submission) error {
 		return kind.Say(kind.Invalid, "window ends before it begins: from must not be later than to.")
 	case sub.Block && sub.Type != Deletion:
 		return kind.Say(kind.Invalid, "block belongs to deletions: leave it out of a retrieval, or opt the people out by themselves.")
-	case sub.SubjectRequestID != "" && !uuid4.MatchString(sub.SubjectRequestID):
-		return kind.Say(kind.Invalid, "subject_request_id must be a UUID of version 4 in lower case.")
+	}
+	if err := CheckSubjectRequestID(sub.SubjectRequestID); err != nil {
+		return err
 	}
 	if sub.Block {
 		_, err := s.blocker()
 		return err
+	}
+	return nil
+}
+
+// CheckSubjectRequestID returns kind.Invalid, with a sentence, for what cannot be a
+// Submission's SubjectRequestID.
+func CheckSubjectRequestID(id string) error {
+	if id != "" && !uuid4.MatchString(id) {
+		return kind.Say(kind.Invalid, "subject_request_id must be a UUID of version 4 in lower case.")
 	}
 	return nil
 }
@@ -171,8 +182,13 @@ func (s *Service) submitOnce(ctx context.Context, sub Submission, ids []kind.Sub
 		ops = append(ops, table.Put(table.Item{Key: subjectRequestKey(r.Project, sub.SubjectRequestID), Data: []byte(r.Task)}, table.IfAbsent()))
 	}
 	err = s.Accounts.Record(ctx, Entry{Project: r.Project, Time: r.Created, Actor: sub.By.Actor, From: sub.By.From, Action: "submit " + string(r.Type), Task: r.Task}, ops...)
-	for _, failed := range table.Failed(err) {
-		switch failed {
+	failed := table.Failed(err)
+	if slices.ContainsFunc(failed, func(op int) bool { return op < count }) {
+		// The same submission, sent twice at a time: the other one has the answer.
+		return r, kind.Wrap("submit", err)
+	}
+	for _, op := range failed {
+		switch op {
 		case count:
 			return r, s.tooMany()
 		case subject:

@@ -1,6 +1,7 @@
 package dsr_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,6 +11,7 @@ import (
 
 	"lethe/shared/dsr"
 	"lethe/shared/kind"
+	"lethe/shared/table"
 )
 
 func TestSubmitRefuses(t *testing.T) {
@@ -167,5 +169,40 @@ func TestListIsNewestFirst(t *testing.T) {
 		if !slices.Equal(names, c.want) || total != c.total {
 			t.Errorf("page %d of %q: got %v of %d, want %v of %d", c.page, c.typ, names, total, c.want, c.total)
 		}
+	}
+}
+
+// racing lets something happen right before the first write.
+type racing struct {
+	table.Table
+	before func()
+}
+
+func (r *racing) Write(ctx context.Context, ops ...table.Op) error {
+	if before := r.before; before != nil {
+		r.before = nil
+		before()
+	}
+	return r.Table.Write(ctx, ops...)
+}
+
+// A double click answers both with the one request, also where it has a name of its own.
+func TestTheSameSubmissionTwiceAtATime(t *testing.T) {
+	w := newWorld(t)
+	control := &racing{Table: w.control}
+	w.control = control
+	w.build()
+	sub := submission(dsr.Export, "ann")
+	sub.IdempotencyKey, sub.SubjectRequestID = "key", "0b8e3d4c-5a6f-4e21-9c7d-1f2a3b4c5d6e"
+	var first dsr.Request
+	control.before = func() {
+		var err error
+		if first, err = w.Submit(t.Context(), sub); err != nil {
+			t.Error(err)
+		}
+	}
+	second, err := w.Submit(t.Context(), sub)
+	if err != nil || second.Task != first.Task {
+		t.Errorf("got %q, %v; want %q", second.Task, err, first.Task)
 	}
 }
