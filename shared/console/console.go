@@ -9,6 +9,7 @@ package console
 
 import (
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -107,6 +108,8 @@ type visit struct {
 	*console
 	w http.ResponseWriter
 	r *http.Request
+	// body is what was sent, without a limit; see filled.
+	body io.ReadCloser
 	// Of a page for who has signed in.
 	actor   account.Actor
 	session string
@@ -125,8 +128,8 @@ func (c *console) serve(p page) http.HandlerFunc {
 		h.Set("Cache-Control", "no-store")
 		// Not "no-referrer", with which browsers send "Origin: null" with a form.
 		h.Set("Referrer-Policy", "same-origin")
+		v := &visit{console: c, w: w, r: r, body: r.Body}
 		r.Body = http.MaxBytesReader(w, r.Body, mostForm)
-		v := &visit{console: c, w: w, r: r}
 		err := v.read()
 		if err == nil {
 			err = p(v)

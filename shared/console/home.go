@@ -9,7 +9,7 @@ import (
 	"lethe/shared/account"
 )
 
-// home tells somebody who they are here.
+// home is where a request begins, and tells somebody who they are here.
 func home(v *visit) error {
 	standing, err := v.Accounts.Standing(v.r.Context(), v.actor.Name)
 	if err != nil {
@@ -19,19 +19,35 @@ func home(v *visit) error {
 	if standing.Organisation != "" {
 		organisation = "In the organisation you are " + string(standing.Organisation) + ", and so in every project."
 	}
-	return v.show(http.StatusOK, "Welcome",
+	cards := say("Owners and admins of a project make requests for it. You are neither in any project: ask one of them, or an owner or admin of the organisation.")
+	if len(handled(standing)) > 0 {
+		cards = html.Div(html.Class("cards"),
+			card("Export user data from a project", "A copy of what a project holds of one person or of several, as a file to hand over: access and portability.", exportPath, "Export user data"),
+			card("Delete user data from a project", "The erasure of what a project holds of one person or of several, with a certificate: the right to be forgotten.", deletionPath, "Delete user data"))
+	}
+	return v.show(http.StatusOK, "Data & Privacy",
+		cards,
+		html.H2(text("You")),
 		html.P(text("You are signed in as "), html.Strong(text(v.actor.Name)), text(". A session ends after 8 hours.")),
 		say(organisation),
-		html.H2(html.ID("projects"), text("Projects")),
-		// A wide table is moved by keyboard too.
-		html.Div(html.Class("table"), html.TabIndex("0"), html.Role("region"), html.Aria("labelledby", "projects"), html.Table(
-			html.THead(html.Tr(column("Project"), column("Id"), column("Your role"))),
-			html.TBody(gomponents.Map(standing.Projects, func(p account.Place) node {
+		html.H3(html.ID("projects"), text("Your projects")),
+		scrolled("projects", gomponents.Group{column("Project"), column("Id"), column("Your role")},
+			gomponents.Map(standing.Projects, func(p account.Place) node {
 				return html.Tr(html.Td(text(p.Name)), html.Td(text(p.ID)), html.Td(text(string(p.Role))))
 			})),
-		)),
-		html.H2(text("Sessions")),
 		form(signOutPath, hidden("everywhere", "1"), button("Sign out in every browser", html.Class("second"))))
 }
 
-func column(name string) node { return html.Th(html.Scope("col"), text(name)) }
+func card(title, what, to, label string) node {
+	return html.Section(html.Class("card"), html.H2(text(title)), say(what), html.P(leads(to, label)))
+}
+
+// handled are the projects whose requests somebody may make and see.
+func handled(s account.Standing) (projects []account.Place) {
+	for _, p := range s.Projects {
+		if p.Role == account.Owner || p.Role == account.Admin {
+			projects = append(projects, p)
+		}
+	}
+	return projects
+}

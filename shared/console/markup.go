@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"maragu.dev/gomponents"
 	"maragu.dev/gomponents/html"
@@ -122,20 +123,118 @@ func hidden(name, value string) node {
 	return html.Input(html.Type("hidden"), html.Name(name), html.Value(value))
 }
 
-// A field is one line to type, with a label and, where what was typed cannot be, what to
-// change.
+// A control is something to fill in: with its label, a hint or "", and where what was
+// filled in cannot be, what to change. Both are told with it by a screen reader.
+type control struct{ name, label, hint, wrong string }
+
+// described ties what is filled in to what is said of it.
+func (c control) described() node {
+	var ids []string
+	if c.hint != "" {
+		ids = append(ids, c.name+"-hint")
+	}
+	if c.wrong != "" {
+		ids = append(ids, c.name+"-wrong")
+	}
+	return gomponents.If(ids != nil, html.Aria("describedby", strings.Join(ids, " ")))
+}
+
+func (c control) said() node {
+	return gomponents.Group{
+		gomponents.If(c.hint != "", html.P(html.Class("hint"), html.ID(c.name+"-hint"), text(c.hint))),
+		gomponents.If(c.wrong != "", html.P(html.Class("warning"), html.ID(c.name+"-wrong"), text(c.wrong))),
+	}
+}
+
+// of is the control around an input, select or textarea, which gets the attributes.
+func (c control) of(input func(...node) node, attributes ...node) node {
+	// Of several that are wrong, browsers take the first to begin with.
+	invalid := gomponents.If(c.wrong != "", gomponents.Group{html.Aria("invalid", "true"), html.AutoFocus()})
+	attributes = append([]node{html.ID(c.name), html.Name(c.name), c.described(), invalid}, attributes...)
+	return gomponents.Group{html.Label(html.For(c.name), text(c.label)), c.said(), input(attributes...)}
+}
+
+// An option is one of a few to choose from.
+type option struct{ value, label string }
+
+// oneOf is the control as a list that opens.
+func (c control) oneOf(chosen string, options []option) node {
+	return c.of(html.Select, gomponents.Map(options, func(o option) node {
+		return html.Option(html.Value(o.value), gomponents.If(o.value == chosen, html.Selected()), text(o.label))
+	}))
+}
+
+// radios is the control as a list that is open, with more below it.
+func (c control) radios(chosen string, options []option, more ...node) node {
+	all := gomponents.Map(options, func(o option) node {
+		id := c.name + "-" + o.value
+		return html.Div(html.Class("choice"),
+			html.Input(html.Type("radio"), html.ID(id), html.Name(c.name), html.Value(o.value), gomponents.If(o.value == chosen, html.Checked()), gomponents.If(c.wrong != "" && o.value == chosen, html.AutoFocus())),
+			html.Label(html.For(id), text(o.label)))
+	})
+	return html.FieldSet(html.ID(c.name), c.described(), html.Legend(text(c.label)), c.said(), all, gomponents.Group(more))
+}
+
+// A field is one line to type that must be filled in.
 type field struct{ name, label, kind, complete, value, wrong string }
 
 func (f field) node() node {
-	attributes := []node{html.Type(f.kind), html.ID(f.name), html.Name(f.name), html.Value(f.value), html.AutoComplete(f.complete), html.Required()}
-	if f.wrong == "" {
-		return gomponents.Group{html.Label(html.For(f.name), text(f.label)), html.Input(attributes...)}
+	return control{f.name, f.label, "", f.wrong}.of(html.Input, html.Type(f.kind), html.Value(f.value), html.AutoComplete(f.complete), html.Required())
+}
+
+// Facts are names and what they stand for.
+type facts []fact
+
+type fact struct {
+	name  string
+	value node
+}
+
+func (f facts) list() node {
+	return html.Dl(gomponents.Map(f, func(one fact) node {
+		return html.Div(html.Dt(text(one.name)), html.Dd(one.value))
+	}))
+}
+
+// spoken is a day as 2026-03-31 in words.
+func spoken(day string) string {
+	t, err := time.Parse(time.DateOnly, day)
+	if err != nil {
+		return day
 	}
-	about := f.name + "-wrong"
+	return t.Format("2 January 2006")
+}
+
+// when is a moment, in UTC.
+func when(t time.Time) node {
+	return html.Time(html.DateTime(t.UTC().Format(time.RFC3339)), text(t.UTC().Format("2 January 2006, 15:04:05")+" UTC"))
+}
+
+// onDay is a day as 2026-03-31.
+func onDay(day string) node { return html.Time(html.DateTime(day), text(spoken(day))) }
+
+// scrolled is a table that may be wider than the screen, which is moved by keyboard too;
+// the element of the id is its title.
+func scrolled(title string, head, body node) node {
+	return html.Div(html.Class("table"), html.TabIndex("0"), html.Role("region"), html.Aria("labelledby", title),
+		html.Table(html.THead(html.Tr(head)), html.TBody(body)))
+}
+
+func column(name string) node { return html.Th(html.Scope("col"), text(name)) }
+
+func link(to, label string) node { return html.A(html.Href(to), text(label)) }
+
+// leads is a link that looks like a button.
+func leads(to, label string) node {
+	return html.A(html.Class("button"), html.Href(to), text(label))
+}
+
+// updating is a part of a page that the script fetches again every so many seconds, until
+// it comes with none. What it says is told by screen readers when that has changed.
+func updating(every int, says string, content node) node {
 	return gomponents.Group{
-		html.Label(html.For(f.name), text(f.label)),
-		html.P(html.Class("warning"), html.ID(about), text(f.wrong)),
-		html.Input(append(attributes, html.Aria("invalid", "true"), html.Aria("describedby", about), html.AutoFocus())...),
+		html.P(html.Class("hidden"), html.ID("said"), html.Role("status")),
+		html.Div(html.ID("live"), gomponents.If(every > 0, html.Data("every", strconv.Itoa(every))), html.Data("says", says), content),
 	}
 }
 

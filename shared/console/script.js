@@ -1,1 +1,39 @@
 "use strict";
+
+// A part of the page that tells how requests stand fetches itself again, as long as it
+// says every how many seconds. What somebody is typing there, where they are and how
+// far they have moved a table stays.
+function update() {
+  const part = document.getElementById("live");
+  const every = part && Number(part.dataset.every);
+  if (!every) return;
+  setTimeout(async () => {
+    if (!document.hidden) await fetched(part).catch(() => {}); // the next one may get through
+    update();
+  }, every * 1000);
+}
+
+async function fetched(part) {
+  const answer = await fetch(location.href);
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const next = page.getElementById("live");
+  if (answer.status >= 500) return;
+  if (!next) {
+    delete part.dataset.every; // signed out, or gone: the link to reload tells
+    return;
+  }
+  const said = next.dataset.says;
+  const news = part.dataset.says !== said;
+  const at = part.contains(document.activeElement) && document.activeElement.id;
+  const moved = [...part.querySelectorAll(".table")].map((t) => t.scrollLeft);
+  if (next.innerHTML !== part.innerHTML) {
+    part.replaceChildren(...next.childNodes);
+    part.querySelectorAll(".table").forEach((t, i) => (t.scrollLeft = moved[i] || 0));
+    if (at) document.getElementById(at)?.focus();
+  }
+  part.dataset.says = said;
+  part.dataset.every = next.dataset.every || "";
+  if (news) document.getElementById("said").textContent = said;
+}
+
+update();

@@ -47,19 +47,19 @@ async function drive(browser, { scripts, scheme }) {
   await page.click("#link");
   await look("Sign in");
   await press("Enter"); // the button has the focus
-  await look("Welcome");
+  await look("Data & Privacy");
   assert.match(await page.locator("main").innerText(), /pat@example\.com/);
 
   // A link of another site leads to somebody who is signed in; its forms do nothing.
   await page.goto(mail);
   await page.click("#home");
-  await look("Welcome");
+  await look("Data & Privacy");
   await page.goto(mail);
   await page.click("button");
   await look("You may not do this");
   problems.length = 0; // the browser tells of the 403
   await page.goto(`${site}/`);
-  await look("Welcome");
+  await look("Data & Privacy");
   await press("Tab");
   assert.ok(await page.locator(".skip:focus").isVisible(), "the first stop skips to the content");
   await press("Tab", "Tab", "Enter"); // the name, and sign out
@@ -90,7 +90,7 @@ async function drive(browser, { scripts, scheme }) {
   await page.fill("input[name=password]", "any");
   await page.click("button[type=submit]");
   await page.click("text=Continue");
-  await look("Welcome");
+  await look("Data & Privacy");
   assert.equal(page.url(), `${site}/?from=there`);
   const cookies = (await context.cookies(site)).filter((c) => c.name.startsWith("lethe"));
   assert.deepEqual(cookies.map((c) => [c.name, c.httpOnly, c.sameSite]), [["lethe", true, "Lax"]]);

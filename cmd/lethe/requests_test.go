@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// A person makes exports and deletions with a real browser, and watches them until
+// they are done; testdata's requests.js has what is looked at. The files that were
+// downloaded hold whom they were asked for.
+func TestRequestsInABrowser(t *testing.T) {
+	const scripts = "../../testdata/clients/"
+	node, chromium := program(t, "node"), program(t, "chromium")
+	for _, file := range []string{"requests.js", "node_modules/playwright-core", "node_modules/axe-core"} {
+		if _, err := os.Stat(scripts + file); err != nil {
+			lacking(t, file)
+		}
+	}
+	pictures, err := filepath.Abs("../../.cache/screenshots")
+	if err == nil {
+		err = os.MkdirAll(pictures, 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, out := filepath.Join(t.TempDir(), "data"), t.TempDir()
+	p := startDemo(t, data)
+	people := []string{"user-0001", "user-0002", "user-0003", "user-0004", "user-0005", "user-0006", "user-0007", "user-0008", "user-0009"}
+	var links []string
+	for range 3 {
+		links = append(links, strings.TrimSpace(must(t, "sign-in", demoOwner, "--data", data)))
+	}
+	env := []string{"LETHE_CHROMIUM=" + chromium, "LETHE_SITE=" + p.URL, "LETHE_OUT=" + out, "LETHE_SCREENSHOTS=" + pictures}
+	for name, list := range map[string][]string{"LETHE_PEOPLE": people, "LETHE_LINKS": links} {
+		all, err := json.Marshal(list)
+		if err != nil {
+			t.Fatal(err)
+		}
+		env = append(env, name+"="+string(all))
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, node, scripts+"requests.js")
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // it ends its browser first
+	cmd.WaitDelay = 10 * time.Second
+	cmd.Env = append(os.Environ(), env...)
+	if said, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s\nthe server says:\n%s", err, said, p.log)
+	}
+	for i, name := range []string{"light", "dark", "plain"} {
+		for kind, ids := range map[string][]string{"single": people[3*i : 3*i+1], "several": people[3*i+1 : 3*i+3]} {
+			file, err := os.ReadFile(filepath.Join(out, kind+"-"+name+".zip"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			x := unpack(t, file)
+			if len(x.events) == 0 {
+				t.Errorf("%s, %s: the file has no event", name, kind)
+			}
+			for _, id := range ids {
+				if !x.has("distinct_id", id) {
+					t.Errorf("%s, %s: the file has nothing of %s", name, kind, id)
+				}
+			}
+		}
+	}
+	p.stop(t, syscall.SIGTERM)
+}
+
+func program(t *testing.T, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		lacking(t, name)
+	}
+	return path
+}
+
+func lacking(t *testing.T, what string) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatalf("%s is not installed, and CI=true leaves nothing out", what)
+	}
+	t.Skipf("NOT TESTED: %s is not installed; run .ci/install-clients", what)
+}
