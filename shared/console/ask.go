@@ -150,7 +150,7 @@ func (v *visit) choose(a *ask, id string) error {
 	for _, p := range a.projects {
 		if p.ID == id {
 			a.project = p
-			return nil
+			return v.Accounts.MayHandle(v.r.Context(), v.actor, p.Project)
 		}
 	}
 	if id == "" {

@@ -104,26 +104,31 @@ func (a *ask) blocks() node {
 
 // whom asks for a single identifier or a file with several, and shows what came in one.
 func (a *ask) whom() node {
-	several := gomponents.If(a.column != "", control{"column", "Identifiers, one on each line", "As they came in the file. You can correct them here.", a.wrong["column"]}.
-		of(func(attributes ...node) node {
-			// The line end is the one that browsers drop at the beginning.
-			return html.Textarea(append(attributes, html.Rows("8"), gomponents.Attr("spellcheck", "false"), text("\n"+a.column))...)
-		}))
 	return gomponents.Group{
 		html.H2(text("Who it is about")),
 		control{"id", "A single user", "The distinct_id or an alias, exactly as it was sent. Everything that is known to be the same person goes with it.", a.wrong["id"]}.
 			of(html.Input, html.Type("text"), html.Value(a.id)),
-		several,
-		gomponents.If(a.column != "", a.lines()),
+		gomponents.If(a.column != "", a.several("Identifiers, one on each line", "As they came in the file. You can correct them here.")),
+		a.lines(),
 		control{"file", "Or several users, as a CSV file", "One column, with or without a header, in UTF-8; 2000 identifiers at most. Nothing is submitted as long as a line cannot be used.", a.wrong["file"]}.
 			of(html.Input, html.Type("file"), html.Accept(".csv,.txt,text/csv,text/plain")),
 	}
+}
+
+// several are the identifiers of a file.
+func (a *ask) several(label, hint string, attributes ...node) node {
+	// The line end is the one that browsers drop at the beginning.
+	attributes = append(attributes, html.Rows("8"), gomponents.Attr("spellcheck", "false"), text("\n"+a.column))
+	return control{"column", label, hint, a.wrong["column"]}.of(html.Textarea, attributes...)
 }
 
 // mostLines is how many bad lines a page names.
 const mostLines = 2000
 
 func (a *ask) lines() node {
+	if len(a.list.bad) == 0 {
+		return nil
+	}
 	bad := a.list.bad[:min(len(a.list.bad), mostLines)]
 	return html.Ul(html.Class("warning"), gomponents.Map(bad, func(b badLine) node {
 		return html.Li(text(fmt.Sprintf("Line %d %s.", b.number, b.reason)))
@@ -171,6 +176,9 @@ func (v *visit) showConfirm(status int, a *ask) error {
 		{"To be answered by", text(spoken(a.due[a.compliance]))},
 		{"Opted out of everything to come", text(yesNo(a.block))},
 	}
+	if a.column == "" {
+		facts = append(facts, fact{"Identifier", html.Code(text(a.list.ids[0]))})
+	}
 	if a.subject != "" {
 		facts = append(facts, fact{"Your own name of the request", text(a.subject)})
 	}
@@ -183,14 +191,11 @@ func (v *visit) showConfirm(status int, a *ask) error {
 	return v.show(status, "Delete user data: confirm", a.toldOfConfirm(),
 		html.P(text("You are about to delete the data of "), html.Strong(text(people(n))), text(".")),
 		facts.list(),
-		html.H2(html.ID("whom"), text("Identifiers")),
-		html.Div(html.Class("ids"), html.TabIndex("0"), html.Role("region"), html.Aria("labelledby", "whom"),
-			html.Ul(gomponents.Map(a.list.ids, func(id string) node { return html.Li(html.Code(text(id))) }))),
 		say(v.canBeCancelled()), say(withdraws),
 		html.Form(html.Method("post"), html.Action(a.path()), html.EncType("multipart/form-data"), html.AutoComplete("off"),
 			hidden("key", a.key), hidden("project", a.project.ID), hidden("compliance", string(a.compliance)), hidden("disclosure", string(a.disclosure)),
 			hidden("subject_request_id", a.subject), gomponents.If(a.block, hidden("block", "1")), hidden("id", a.id),
-			gomponents.If(a.column != "", html.Textarea(html.Name("column"), html.Hidden(""), text("\n"+a.column))),
+			gomponents.If(a.column != "", a.several("Identifiers", "As they came in the file. “Change something” lets you correct them.", html.ReadOnly())),
 			control{"count", fmt.Sprintf("Type %d, the number of identifiers, to confirm", n), "", a.wrong["count"]}.
 				of(html.Input, html.Type("text"), gomponents.Attr("inputmode", "numeric"), html.Value(a.count)),
 			a.last("Delete the data of "+people(n), "Make my token and delete the data of "+people(n)),

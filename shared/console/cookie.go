@@ -76,12 +76,15 @@ func (v *visit) know() error {
 func (v *visit) by() dsr.By { return dsr.By{Actor: v.actor.Name, From: v.from()} }
 
 // signedIn is a page for who has signed in. Anybody else is sent to do so, and comes
-// back to it afterwards.
+// back to it afterwards; of a form, what was typed is kept meanwhile.
 func signedIn(p page) page {
 	return func(v *visit) error {
 		err := v.know()
 		if kind.Of(err) == kind.Unauthorized && v.r.Method != http.MethodPost {
 			return v.redirect(with(signInPath, local(v.r.URL.RequestURI())))
+		}
+		if kind.Of(err) == kind.Unauthorized {
+			return v.again(err)
 		}
 		if err != nil {
 			return err

@@ -34,10 +34,10 @@ var headers = []string{"distinct_id", "$distinct_id", "distinct_ids", "distinct 
 // lineEnds makes the ends of lines of every system the one of this.
 var lineEnds = strings.NewReplacer("\r\n", "\n", "\r", "\n")
 
-// textOf is an uploaded file as text, without a byte order mark and with plain ends of
+// textOf is an uploaded file as text, without byte order marks and with plain ends of
 // lines. What is none is kind.Invalid, with a sentence.
 func textOf(file []byte) (string, error) {
-	file = bytes.TrimPrefix(file, []byte("\ufeff"))
+	file = bytes.TrimLeft(file, "\ufeff")
 	if bytes.IndexByte(file, 0) >= 0 || bytes.HasPrefix(file, []byte("PK")) {
 		return "", kind.Say(kind.Invalid, "This is no CSV file in UTF-8. In a spreadsheet, save it as “CSV UTF-8”.")
 	}

@@ -24,6 +24,8 @@ type filled struct {
 	url.Values
 	file []byte // nil where none was chosen
 	over bool   // the file is larger than mostFile
+	// parts tells that it came as a form that can carry a file does.
+	parts bool
 }
 
 // filled reads a form that can carry a file, which it keeps in memory alone: it holds
@@ -38,7 +40,7 @@ func (v *visit) filled() (filled, error) {
 	if err != nil {
 		return filled{}, broken
 	}
-	f := filled{Values: url.Values{}}
+	f := filled{Values: url.Values{}, parts: true}
 	for left := int64(mostTyped); ; {
 		part, err := parts.NextPart()
 		if err == io.EOF {

@@ -50,6 +50,9 @@ func (v *visit) query() (query, error) {
 		}
 		q.project = q.projects[at]
 	}
+	if err := v.Accounts.MayHandle(v.r.Context(), v.actor, q.project.Project); err != nil {
+		return q, err
+	}
 	if q.of != dsr.Export && q.of != dsr.Deletion {
 		q.of = ""
 	}
@@ -202,9 +205,7 @@ func showLog(v *visit) error {
 	if err != nil {
 		return err
 	}
-	now := v.Clock()
-	every := 0
-	open := 0
+	now, every, open := v.Clock(), 0, 0
 	for _, r := range found.requests {
 		if r.Status.Open() {
 			every = 3
@@ -213,7 +214,7 @@ func showLog(v *visit) error {
 	}
 	return v.show(http.StatusOK, "Requests",
 		q.tabs(), q.filters(), q.searcher("", ""),
-		updating(every, fmt.Sprintf("%d of the requests shown are open", open), html.Div(
+		updating(v.r.URL.RequestURI(), every, fmt.Sprintf("%d of the requests shown are open", open), html.Div(
 			html.H2(html.ID("list"), text("Requests of "+q.project.Name)),
 			gomponents.If(len(found.requests) == 0, say("There are none.")),
 			gomponents.Iff(len(found.requests) > 0, func() node { return q.list(found.requests, now) }),
@@ -266,10 +267,9 @@ func search(v *visit) error {
 	if err != nil {
 		return err
 	}
-	v.r.SetPathValue("task", strings.ToLower(sought))
-	switch _, task, err := v.named(); {
+	switch _, err := v.projectOf(sought); {
 	case err == nil && len(found) == 0:
-		return v.redirect(requestsPath + "/" + task)
+		return v.redirect(requestsPath + "/" + sought)
 	case err != nil && kind.Of(err) != kind.NotFound:
 		return err
 	}

@@ -166,10 +166,16 @@ func (c control) oneOf(chosen string, options []option) node {
 
 // radios is the control as a list that is open, with more below it.
 func (c control) radios(chosen string, options []option, more ...node) node {
+	focus := options[0].value
+	for _, o := range options {
+		if o.value == chosen {
+			focus = chosen
+		}
+	}
 	all := gomponents.Map(options, func(o option) node {
 		id := c.name + "-" + o.value
 		return html.Div(html.Class("choice"),
-			html.Input(html.Type("radio"), html.ID(id), html.Name(c.name), html.Value(o.value), gomponents.If(o.value == chosen, html.Checked()), gomponents.If(c.wrong != "" && o.value == chosen, html.AutoFocus())),
+			html.Input(html.Type("radio"), html.ID(id), html.Name(c.name), html.Value(o.value), gomponents.If(o.value == chosen, html.Checked()), gomponents.If(c.wrong != "" && o.value == focus, html.AutoFocus())),
 			html.Label(html.For(id), text(o.label)))
 	})
 	return html.FieldSet(html.ID(c.name), c.described(), html.Legend(text(c.label)), c.said(), all, gomponents.Group(more))
@@ -229,12 +235,12 @@ func leads(to, label string) node {
 	return html.A(html.Class("button"), html.Href(to), text(label))
 }
 
-// updating is a part of a page that the script fetches again every so many seconds, until
-// it comes with none. What it says is told by screen readers when that has changed.
-func updating(every int, says string, content node) node {
+// updating is a part of a page that the script fetches again from an address every so
+// many seconds, until it comes with none. What it says is told by screen readers when that has changed.
+func updating(from string, every int, says string, content node) node {
 	return gomponents.Group{
 		html.P(html.Class("hidden"), html.ID("said"), html.Role("status")),
-		html.Div(html.ID("live"), gomponents.If(every > 0, html.Data("every", strconv.Itoa(every))), html.Data("says", says), content),
+		html.Div(html.ID("live"), gomponents.If(every > 0, html.Data("every", strconv.Itoa(every))), html.Data("from", from), html.Data("says", says), content),
 	}
 }
 

@@ -87,7 +87,7 @@ func (r shown) live(content node) node {
 	case r.Status.Open():
 		every = 2
 	}
-	return updating(every, typeNames[r.Type]+": "+statusOfRequest(r.Request, r.now), content)
+	return updating(r.address(pageOf(r.visit, len(r.Findings), findingsOfPage).number), every, typeNames[r.Type]+": "+statusOfRequest(r.Request, r.now), content)
 }
 
 // state is how the request stands, and why.
@@ -184,8 +184,16 @@ func (r shown) findings() node {
 					return html.Div(text(s.Name + ": " + tally(dsr.Tally{Events: s.Events, Profiles: s.Profiles, Edges: r.edges(s.Edges)})))
 				})))
 		})),
-		p.ways(func(n int) string { return requestsPath + "/" + r.Task + "?page=" + strconv.Itoa(n) }),
+		p.ways(r.address),
 	}
+}
+
+// address is that of the page, with a page of its findings.
+func (r shown) address(page int) string {
+	if page == 1 {
+		return requestsPath + "/" + r.Task
+	}
+	return requestsPath + "/" + r.Task + "?page=" + strconv.Itoa(page)
 }
 
 // edges are the links to other identifiers, which an export does not hand out.
@@ -253,7 +261,7 @@ func (r shown) extension(refused refusal) node {
 func tally(t dsr.Tally) string {
 	words := []string{counted(t.Events, "event"), counted(t.Profiles, "profile")}
 	if t.Edges > 0 {
-		words = append(words, counted(t.Edges, "link to another identifier"))
+		words = append(words, counted(t.Edges, "link between identifiers"))
 	}
 	return strings.Join(words, ", ")
 }

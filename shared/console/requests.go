@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"errors"
 
 	"lethe/shared/account"
 	"lethe/shared/dsr"
@@ -39,26 +40,29 @@ var requestRoutes = map[string]page{
 	"POST " + requestPath + "/extension": signedIn(extend),
 }
 
-// named finds the project of the request that the address names. One that does not
-// exist is no other than one whose requests somebody may not see.
+// named finds the request that the address names, and its project.
 func (v *visit) named() (account.Project, string, error) {
-	absent := kind.Say(kind.NotFound, "There is no request of this id among those that you may see. If you followed a link, ask an owner or admin of the project to make you one.")
 	task := v.r.PathValue("task")
+	project, err := v.projectOf(task)
+	return project, task, err
+}
+
+// projectOf finds the project of a request. One that does not exist is no other than one
+// that somebody may not see.
+func (v *visit) projectOf(task string) (account.Project, error) {
+	absent := kind.Say(kind.NotFound, "There is no request of this id among those that you may see. If you followed a link, ask an owner or admin of the project to make you one.")
+	var project account.Project
 	id, err := v.Service.ProjectOf(v.r.Context(), task)
-	if kind.Of(err) == kind.NotFound {
-		return account.Project{}, "", absent
+	if err == nil {
+		project, err = v.Accounts.Project(v.r.Context(), id)
 	}
-	if err != nil {
-		return account.Project{}, "", err
-	}
-	project, err := v.Accounts.Project(v.r.Context(), id)
 	if err == nil {
 		err = v.Accounts.MayHandle(v.r.Context(), v.actor, project)
 	}
 	if k := kind.Of(err); k == kind.NotFound || k == kind.Forbidden {
-		return account.Project{}, "", absent
+		return account.Project{}, absent
 	}
-	return project, task, err
+	return project, err
 }
 
 // change does something to the request that the address names, and leads back to it.
@@ -84,21 +88,21 @@ func extend(v *visit) error {
 	return v.changed(project, task, err, reason)
 }
 
-// changed leads back to a request that was to be changed, or shows it with why it was
-// not. Reason is what was typed for an extension.
+// changed leads back to a request of which something was asked, or shows it with why that
+// cannot be. Reason is what was typed for an extension.
 func (v *visit) changed(project account.Project, task string, err error, reason string) error {
 	if err == nil {
 		return v.redirect(requestsPath + "/" + task)
 	}
-	switch kind.Of(err) {
-	case kind.Invalid, kind.NotAllowed, kind.Conflict, kind.Throttled:
-		status, _ := statusOf(err)
-		return v.showDetail(status, project, task, refusal{sentenceOf(v.w.Header(), status, err), kind.Of(err) == kind.Invalid, reason})
+	var limit *dsr.LimitError
+	if kind.Sentence(err) == "" && !errors.As(err, &limit) {
+		return err
 	}
-	return err
+	status, _ := statusOf(err)
+	return v.showDetail(status, project, task, refusal{sentenceOf(v.w.Header(), status, err), kind.Of(err) == kind.Invalid, reason})
 }
 
-// A refusal is why a request was not changed: because of the reason that was typed for
+// A refusal is why something cannot be: because of the reason that was typed for
 // an extension, or because of how it stands.
 type refusal struct {
 	sentence string
@@ -112,9 +116,9 @@ func download(v *visit) error {
 	if err != nil {
 		return err
 	}
-	link, err := v.Service.Download(v.r.Context(), project.ID, task, v.by())
+	file, err := v.Service.Download(v.r.Context(), project.ID, task, v.by())
 	if err != nil {
-		return err
+		return v.changed(project, task, err, "")
 	}
-	return v.redirect(link)
+	return v.redirect(file)
 }

@@ -1,8 +1,8 @@
 "use strict";
 
 // A part of the page that tells how requests stand fetches itself again, as long as it
-// says every how many seconds. What somebody is typing there, where they are and how
-// far they have moved a table stays.
+// says every how many seconds. Where somebody is in it, and how far they have moved a
+// table, stays. There is nothing to type in it.
 function update() {
   const part = document.getElementById("live");
   const every = part && Number(part.dataset.every);
@@ -14,10 +14,10 @@ function update() {
 }
 
 async function fetched(part) {
-  const answer = await fetch(location.href);
+  const answer = await fetch(part.dataset.from);
+  if (answer.status >= 500) return;
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   const next = page.getElementById("live");
-  if (answer.status >= 500) return;
   if (!next) {
     delete part.dataset.every; // signed out, or gone: the link to reload tells
     return;

@@ -179,8 +179,13 @@ type answer struct {
 // headers in pairs.
 func (b *browser) do(method, target string, fields url.Values, headers ...string) answer {
 	b.w.t.Helper()
-	r := httptest.NewRequestWithContext(b.w.t.Context(), method, "https://lethe.example"+target, strings.NewReader(fields.Encode()))
-	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	return b.request(method, target, fields.Encode(), append([]string{"Content-Type", "application/x-www-form-urlencoded"}, headers...)...)
+}
+
+// request sends a body as it is.
+func (b *browser) request(method, target, body string, headers ...string) answer {
+	b.w.t.Helper()
+	r := httptest.NewRequestWithContext(b.w.t.Context(), method, "https://lethe.example"+target, strings.NewReader(body))
 	r.Header.Set("Sec-Fetch-Site", "same-origin")
 	for i := 0; i < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
