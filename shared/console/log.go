@@ -176,9 +176,16 @@ func (v *visit) listed(q query) (listing, error) {
 		all, _, err = v.Service.ListOnly(v.r.Context(), q.project.ID, only, 1, dsr.MostFiltered)
 		all = slices.DeleteFunc(all, func(r dsr.Request) bool { return !q.fits(r) })
 	case q.sort == newest && q.compliance == "" && q.status == "":
+		list := func(page int) ([]dsr.Request, int, error) {
+			return v.Service.List(v.r.Context(), q.project.ID, q.of, page, requestsOfPage)
+		}
 		number, _ := strconv.Atoi(v.r.FormValue("page"))
-		found, total, err := v.Service.List(v.r.Context(), q.project.ID, q.of, max(1, number), requestsOfPage)
-		return listing{found, pageOf(v, total, requestsOfPage), true}, err
+		found, total, err := list(min(max(number, 1), 1_000_000))
+		p := pageOf(v, total, requestsOfPage)
+		if len(found) == 0 && total > 0 && err == nil { // beyond the last
+			found, _, err = list(p.number)
+		}
+		return listing{found, p, true}, err
 	default:
 		all, whole, err = v.Service.Filter(v.r.Context(), q.project.ID, q.of, q.fits)
 	}
