@@ -70,8 +70,12 @@ func (a *Accounts) record(ctx context.Context, months int, entries []dsr.Entry, 
 		}
 		err := a.control.Write(ctx, all...)
 		failed := table.Failed(err)
-		if len(failed) == 0 || slices.Min(failed) < len(ops) {
+		if len(failed) == 0 {
 			return err
+		}
+		// The trail may have changed too, which is nothing to the caller.
+		if failed = slices.DeleteFunc(failed, func(op int) bool { return op >= len(ops) }); len(failed) > 0 {
+			return kind.E(kind.Conflict, "audit", table.ConflictError{Ops: failed})
 		}
 		pause := time.Duration(rand.Int64N(int64(min(turn+1, 20)) * int64(5*time.Millisecond)))
 		select {

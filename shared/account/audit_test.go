@@ -88,6 +88,30 @@ func TestRecordIsOneWithTheChange(t *testing.T) {
 	}
 }
 
+// An operation and the trail may meet others at once: the caller is told of their
+// operation alone.
+func TestRecordTellsOfNoConflictOfItsOwn(t *testing.T) {
+	w := newWorld()
+	project := w.found(t).ProjectID
+	key := table.Key{PK: "something", SK: "else"}
+	met := &meeting{Table: w.control}
+	met.after = func(read table.Key) {
+		if !strings.Contains(read.SK, "head") {
+			return
+		}
+		met.after = nil
+		w.record(t, project, "another")
+		if err := w.control.Write(t.Context(), table.Put(table.Item{Key: key}, table.IfAbsent())); err != nil {
+			t.Error(err)
+		}
+	}
+	a := account.New(met, func() time.Time { return w.now })
+	err := a.Record(t.Context(), dsr.Entry{Project: project, Time: w.now, Actor: "pat@example.com", Action: "try"}, table.Put(table.Item{Key: key}, table.IfAbsent()))
+	if failed := table.Failed(err); kind.Of(err) != kind.Conflict || len(failed) != 1 || failed[0] != 0 {
+		t.Errorf("got %v at %v, want %v at position 0 alone", err, failed, kind.Conflict)
+	}
+}
+
 // Many processes write at once, and the trail is whole all the same.
 func TestRecordInAStorm(t *testing.T) {
 	w := newWorld()
