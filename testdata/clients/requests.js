@@ -17,9 +17,21 @@ const links = JSON.parse(env.LETHE_LINKS);
 const axe = fs.readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 const patience = 30_000;
 
-async function drive(browser, { name, scripts, scheme, width, single, several, link }) {
-  const context = await browser.newContext({ javaScriptEnabled: scripts, colorScheme: scheme, viewport: { width, height: 800 }, acceptDownloads: true });
+// drive makes requests in a browser of its own, and tells which page it was at when
+// something goes wrong.
+async function drive(browser, person) {
+  const context = await browser.newContext({ javaScriptEnabled: person.scripts, colorScheme: person.scheme, viewport: { width: person.width, height: 800 }, acceptDownloads: true });
   const page = await context.newPage();
+  try {
+    await ask(page, person);
+  } catch (err) {
+    const shows = await page.locator("body").innerText().catch(String);
+    throw new Error(`${person.name}, at ${page.url()}, which shows\n${shows}`, { cause: err });
+  }
+  await context.close();
+}
+
+async function ask(page, { name, scripts, scheme, single, several, link }) {
   page.setDefaultTimeout(patience);
   let problems = [];
   page.on("console", (m) => m.type() === "error" && problems.push(m.text()));
@@ -139,7 +151,6 @@ async function drive(browser, { name, scripts, scheme, width, single, several, l
   assert.equal(await page.locator("tbody tr").count(), 2);
   assert.ok(!page.url().includes(several[0]));
   assert.deepEqual(problems, []);
-  await context.close();
 }
 
 async function main() {
