@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -109,7 +110,7 @@ func TestRequestsRunThroughTheFunctions(t *testing.T) {
 	d.ledger(t)
 	d.retire(t)
 	d.putBack(t)
-	for _, secret := range []string{"amelie", "bruno", "chloe", "dora", "emil", "flora", "gita", "nobody-of-that-name", "a lamp", "the secret of the client", d.GDPRToken, d.APISecret, d.ServiceSecret} {
+	for _, secret := range []string{"amelie", "bruno", "chloe", "dora", "emil", "flora", "gita", "hugo", "a rug", "nobody-of-that-name", "a lamp", "the secret of the client", d.GDPRToken, d.APISecret, d.ServiceSecret} {
 		if strings.Contains(d.logs(), secret) {
 			t.Errorf("the logs of the functions hold %q", secret)
 		}
@@ -347,6 +348,9 @@ func (d *deployment) console(t *testing.T) {
 		{"GET", "/sign-in?link=" + link, "", 200, `action="/sign-in/link"`, ""},
 		{"POST", "/sign-in/link", "link=" + link, 303, "", "/"},
 		{"GET", "/", "", 200, "<strong>owner@example.com</strong>", ""},
+		{"GET", "/exports/new", "", 200, `name="key"`, ""},
+		{"POST", "/exports/new", "project=" + d.ProjectID + "&compliance=gdpr&disclosure=DATA&window=year&id=null&step=submit", 400, `id="id-wrong"`, ""},
+		{"POST", "/requests/search", "sought=amelie", 200, "/requests/", ""},
 		{"POST", "/sign-in/link", "link=" + link, 403, "used before", ""},
 		{"POST", "/sign-out", "", 303, "", "/sign-in"},
 		{"GET", "/", "", 303, "", "/sign-in"},
@@ -361,10 +365,53 @@ func (d *deployment) console(t *testing.T) {
 				t.Errorf("%s %s sets %s", c.method, c.target, set)
 			}
 		}
+		if c.target == "/requests/search" {
+			d.forms(t, form())
+		}
 	}
 	style := regexp.MustCompile(`/assets/\w+\.css`).FindString(d.call(t, "GET", "/sign-in", "", form()).body)
 	if out := d.call(t, "GET", style, "", form()); out.status != 200 || out.header.Get("Content-Type") != "text/css; charset=utf-8" {
 		t.Errorf("the style at %q: %d", style, out.status)
+	}
+}
+
+// forms exports somebody by a file and deletes them, as a browser with the headers does.
+func (d *deployment) forms(t *testing.T, as http.Header) {
+	t.Helper()
+	event := fmt.Sprintf(`[{"event":"Bought","properties":{"distinct_id":"hugo","time":%d,"$insert_id":"h1","thing":"a rug"}}]`, time.Now().Add(-time.Hour).Unix())
+	if out := d.call(t, http.MethodPost, "/import?strict=1", event, headers("Authorization", basic(d.APISecret, ""))); out.status != http.StatusOK {
+		t.Fatalf("import: %d %s", out.status, out.body)
+	}
+	send := func(target string, fields ...string) (task string) {
+		var body bytes.Buffer
+		parts := multipart.NewWriter(&body)
+		for i := 0; i < len(fields); i += 2 {
+			_ = parts.WriteField(fields[i], fields[i+1]) // a buffer takes all
+		}
+		file, _ := parts.CreateFormFile("file", "people.csv")
+		_, _ = file.Write([]byte("\ufeffdistinct_id\r\nhugo\r\n"))
+		_ = parts.Close()
+		as.Set("Content-Type", parts.FormDataContentType())
+		out := d.call(t, http.MethodPost, target, body.String(), as)
+		task, ok := strings.CutPrefix(out.header.Get("Location"), "/requests/")
+		if out.status != http.StatusSeeOther || !ok {
+			t.Fatalf("%s: %d %s", target, out.status, out.body)
+		}
+		return task
+	}
+	form := []string{"key", "k", "project", d.ProjectID, "compliance", "gdpr", "disclosure", "DATA", "window", "year", "step", "submit"}
+	task := send("/exports/new", form...)
+	d.wait(t, retrievals, task, "SUCCESS")
+	link := d.call(t, http.MethodGet, "/requests/"+task+"/download", "", as)
+	if link.status != http.StatusSeeOther || !strings.Contains(download(t, link.header.Get("Location")), "a rug") {
+		t.Errorf("download: %d to %q", link.status, link.header.Get("Location"))
+	}
+	task = send("/deletions/new", append(form, "count", "1")...)
+	d.wait(t, deletions, task, "SUCCESS")
+	for path, holds := range map[string]string{"": "Completed", "/certificate": "<td>1 event, 0 profiles</td><td>0 events, 0 profiles</td>", "/certificate.json": `"effect"`} {
+		if out := d.call(t, http.MethodGet, "/requests/"+task+path, "", as); out.status != http.StatusOK || !strings.Contains(out.body, holds) {
+			t.Errorf("%s of the deletion: %d %s", path, out.status, out.body)
+		}
 	}
 }
 
