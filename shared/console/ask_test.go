@@ -424,3 +424,19 @@ func TestNoFormOfAnotherSiteIsTaken(t *testing.T) {
 		t.Errorf("%d routes, %+v", posts, got)
 	}
 }
+
+func TestFormsThatAreTooLarge(t *testing.T) {
+	w := newWorld(t)
+	b := w.as(pat)
+	b.send("/exports/new", but(w.filled(""), "column", strings.Repeat("0123456789\n", 400_000)), nil).wants(t, "what is typed", 413, "it may have 4 megabytes")
+	many := url.Values{}
+	for n := range 5000 {
+		many.Set(fmt.Sprint(n), "")
+	}
+	b.send("/exports/new", many, nil).wants(t, "many parts", 413, "it may have 4 megabytes")
+	b.send("/exports/new", w.filled(""), make([]byte, 65<<20)).wants(t, "a file", 413, "The file is far too large")
+	b.request("POST", "/exports/new", "--x\r\nContent-Disposition: form-data; name=\"id\"\r\n\r\nada", "Content-Type", "multipart/form-data; boundary=x").wants(t, "cut off", 400, "did not arrive whole")
+	if n := len(w.requests()); n != 0 {
+		t.Errorf("%d requests were submitted", n)
+	}
+}

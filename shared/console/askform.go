@@ -146,7 +146,7 @@ func (a *ask) buttons() node {
 	return a.last("Export the data", "Make my token and export the data")
 }
 
-const withdraws = "Exports of these people that nobody has downloaded yet are withdrawn when the deletion is done, and so are those that were."
+const withdraws = "When the deletion is done, undownloaded exports of these people are withdrawn: nobody can download them any more."
 
 // last are the buttons that submit: where there is no token that works, one that makes it
 // first.

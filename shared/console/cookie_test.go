@@ -151,7 +151,11 @@ func TestEveryPageIsStrict(t *testing.T) {
 	signedIn := w.browser()
 	signedIn.signIn(pat)
 	for name, a := range map[string]answer{
+		"refused": signedIn.send("/exports/new", w.filled("null"), nil), "confirm": signedIn.send("/deletions/new", but(w.filled("ada"), "step", "check"), nil),
+		"ended": w.browser().send("/deletions/new", w.filled("ada"), nil), "found": signedIn.do("POST", "/requests/search", url.Values{"sought": {"ada"}}),
+		"request": signedIn.get("/requests/" + w.submit(dsr.Export, "ada").Task),
 		"sign in": w.browser().get("/sign-in"), "link": w.browser().get("/sign-in?link=abc"), "home": signedIn.get("/"),
+		"export": signedIn.get("/exports/new"), "deletion": signedIn.get("/deletions/new"), "log": signedIn.get("/requests"), "no request": signedIn.get("/requests/x"),
 		"wrong link": w.browser().do("POST", "/sign-in/link", nil), "nowhere": w.browser().get("/nowhere/at/all"),
 		"method": signedIn.do("DELETE", "/", nil), "preflight": w.browser().do("OPTIONS", "/sign-in", nil, "Origin", "https://evil.example", "Access-Control-Request-Method", "POST"),
 	} {

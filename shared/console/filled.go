@@ -14,6 +14,8 @@ const (
 	mostFile = 3 << 20
 	// mostTyped is the bytes of everything else in a form with a file.
 	mostTyped = 4 << 20
+	// partCost is what each part counts for on top of that: many empty ones are large too.
+	partCost = 1 << 10
 	// mostSent is the bytes that are read of a form with a file, so that one that is too
 	// large is still answered with what was typed.
 	mostSent = 64 << 20
@@ -41,7 +43,7 @@ func (v *visit) filled() (filled, error) {
 		return filled{}, broken
 	}
 	f := filled{Values: url.Values{}, parts: true}
-	for left := int64(mostTyped); ; {
+	for left := int64(mostTyped); left > 0; {
 		part, err := parts.NextPart()
 		if err == io.EOF {
 			return f, nil
@@ -49,25 +51,24 @@ func (v *visit) filled() (filled, error) {
 		if err != nil {
 			return f, tooLargeOr(broken, err)
 		}
+		isFile := part.FileName() != ""
 		most := left
-		if part.FileName() != "" {
+		if isFile {
 			most = mostFile
 		}
 		value, err := io.ReadAll(io.LimitReader(part, most+1))
-		if err != nil {
+		switch over := int64(len(value)) > most; {
+		case err != nil:
 			return f, tooLargeOr(broken, err)
-		}
-		over := int64(len(value)) > most
-		switch {
-		case part.FileName() != "":
+		case isFile:
 			f.file, f.over = value, over
-		case over:
-			return f, kind.Say(kind.TooLarge, "What was typed is too large: it may have 4 megabytes.")
+			left -= partCost
 		default:
 			f.Add(part.FormName(), string(value))
-			left -= int64(len(value))
+			left -= partCost + int64(len(value))
 		}
 	}
+	return f, kind.Say(kind.TooLarge, "What was typed is too large: it may have 4 megabytes.")
 }
 
 func tooLargeOr(broken, err error) error {

@@ -37,9 +37,8 @@ func (v *visit) showDetail(status int, project account.Project, task string, ref
 	return v.show(status, typeNames[d.Type]+" of "+people(d.Count),
 		gomponents.If(refused.sentence != "" && !refused.byReason, warn(refused.sentence)),
 		r.live(html.Div(
-			r.state(), r.actions(), r.facts().list(), r.timeline(), r.findings())),
-		r.extension(refused),
-		html.P(html.Class("hint"), text("Times are in UTC; the due date is a day in "+r.zone()+". "), gomponents.If(d.Status.Open(), text("The page updates itself as long as the request is open, where scripts run. ")), link(requestsPath+"/"+task, "Reload")))
+			r.state(), r.actions(), r.facts().list(), r.timeline(), r.findings(), r.extension(refused),
+			html.P(html.Class("hint"), text("Times are in UTC; the due date is a day in "+r.zone()+". "), gomponents.If(d.Status.Open(), text("The page updates itself as long as the request is open, where scripts run. ")), link(requestsPath+"/"+task, "Reload")))))
 }
 
 // A shown request is one on its page.

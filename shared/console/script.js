@@ -2,7 +2,7 @@
 
 // A part of the page that tells how requests stand fetches itself again, as long as it
 // says every how many seconds. Where somebody is in it, and how far they have moved a
-// table, stays. There is nothing to type in it.
+// table, stays; while something is typed there, all of it does.
 function update() {
   const part = document.getElementById("live");
   const every = part && Number(part.dataset.every);
@@ -26,6 +26,8 @@ async function fetched(part) {
   const news = part.dataset.says !== said;
   const at = part.contains(document.activeElement) && document.activeElement.id;
   const moved = [...part.querySelectorAll(".table")].map((t) => t.scrollLeft);
+  const typed = [...part.querySelectorAll("input")].some((i) => i.value !== i.defaultValue);
+  if (typed) return;
   if (next.innerHTML !== part.innerHTML) {
     part.replaceChildren(...next.childNodes);
     part.querySelectorAll(".table").forEach((t, i) => (t.scrollLeft = moved[i] || 0));

@@ -31,7 +31,7 @@ async function drive(browser, person) {
   await context.close();
 }
 
-async function ask(page, { name, scripts, scheme, single, several, link }) {
+async function ask(page, { name, scripts, scheme, single, several, tokenless, link }) {
   page.setDefaultTimeout(patience);
   let problems = [];
   page.on("console", (m) => m.type() === "error" && problems.push(m.text()));
@@ -82,11 +82,16 @@ async function ask(page, { name, scripts, scheme, single, several, link }) {
   await page.getByRole("link", { name: "Export user data", exact: true }).click();
   await look("Export user data", "export");
   await page.fill("#id", "null");
-  await press("Export the data");
+  await press(tokenless ? "Make my token and export the data" : "Export the data");
   await refused("Export user data", "id", /placeholder/, "refused");
   assert.equal(await page.inputValue("#id"), "null");
   await page.fill("#id", single);
-  await press("Export the data");
+  await page.locator("#id").press("Enter");
+  if (tokenless) {
+    await look("Your request was submitted");
+    assert.match(await text(), /lethe_gdpr_[0-9a-f]{64}/);
+    await page.getByRole("link", { name: "Go to the request", exact: true }).click();
+  }
   await look("Export of 1 identifier");
   await until("Completed");
   await look("Export of 1 identifier", "exported");
@@ -132,12 +137,22 @@ async function ask(page, { name, scripts, scheme, single, several, link }) {
   await look("Certificate of a deletion", "certificate");
   assert.match(await text(), /0 events, 0 profiles/);
 
-  // Another one is cancelled in its window.
+  // Another one is cancelled in its window. What is typed there meanwhile stays.
   await page.goto(`${site}/deletions/new`);
   await page.fill("#id", single);
   await press("Continue");
   await page.fill("#count", "1");
   await press("Delete the data of 1 identifier");
+  await look("Deletion of 1 identifier");
+  if (scripts) {
+    await page.fill("#reason", "many");
+    await page.waitForTimeout(3000);
+    assert.equal(await page.inputValue("#reason"), "many");
+    await page.fill("#reason", "");
+    await page.locator("#cancel").focus();
+    await page.locator(".state strong", { hasText: "Waits, can be cancelled" }).waitFor();
+    assert.equal(await page.evaluate(() => document.activeElement.id), "cancel", "the focus stays");
+  }
   await press("Cancel the deletion");
   await until("Cancelled");
   await look("Deletion of 1 identifier", "cancelled");
@@ -163,7 +178,7 @@ async function main() {
     await Promise.all([
       drive(browser, { name: "light", scripts: true, scheme: "light", width: 320, ...some(0) }),
       drive(browser, { name: "dark", scripts: true, scheme: "dark", width: 1024, ...some(1) }),
-      drive(browser, { name: "plain", scripts: false, scheme: "light", width: 320, ...some(2) }),
+      drive(browser, { name: "plain", scripts: false, scheme: "light", width: 320, ...some(2), tokenless: true }),
     ]);
   } finally {
     await browser.close();
