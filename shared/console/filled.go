@@ -62,7 +62,6 @@ func (v *visit) filled() (filled, error) {
 			return f, tooLargeOr(broken, err)
 		case isFile:
 			f.file, f.over = value, over
-			left -= partCost
 		default:
 			f.Add(part.FormName(), string(value))
 			left -= partCost + int64(len(value))

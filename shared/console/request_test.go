@@ -118,6 +118,13 @@ const every = `data-every="`
 func TestThePageOfAnExport(t *testing.T) {
 	w := newWorld(t)
 	w.track("ada", 3)
+	alias, err := events.ParseEvent([]byte(`{"event":"$create_alias","properties":{"distinct_id":"ada","alias":"ada's other"}}`), events.Rules{Now: w.now(), Import: true})
+	if err == nil {
+		_, err = w.store.Track(t.Context(), w.ProjectID, []events.Event{alias})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	b := w.as(pat)
 	r := w.submit(dsr.Export, "ada", "<script>alert(1)</script>")
 	page := "/requests/" + r.Task
@@ -126,7 +133,7 @@ func TestThePageOfAnExport(t *testing.T) {
 	b.get(page+"/download").wants(t, "download too early", 503, "The file is not ready", "<h1>Export of 2 identifiers</h1>")
 	r = w.finish(r)
 	a := b.get(page)
-	a.wants(t, "done", 200, "Completed", "!"+every, "Download the file", "<td>Found</td>", "<td>Nothing found</td>", "events: 3 events, 0 profiles", "STAGING", "SUCCESS", "!Extend", "!<progress")
+	a.wants(t, "done", 200, "Completed", "!"+every, "Download the file", "<td>Found</td>", "<td>Nothing found</td>", "events: 4 events, 0 profiles</div>", "<dt>In the file</dt><dd>4 events, 0 profiles</dd>", "the same person as <code>ada's other</code>", "STAGING", "SUCCESS", "!Extend", "!<progress")
 	if strings.Contains(ownScript.ReplaceAllString(a.text, ""), "<script") || !strings.Contains(a.text, "<code>&lt;script&gt;alert(1)&lt;/script&gt;</code>") {
 		t.Errorf("the identifier is not escaped: %s", a.text)
 	}
@@ -160,8 +167,11 @@ func TestThePageOfADeletion(t *testing.T) {
 	page := "/requests/" + r.Task
 	w.plan(r)
 	b.get(page).wants(t, "in its window", 200, "Waits, can be cancelled", `data-every="30"`, "What would go: <strong>3 events, 0 profiles</strong> of 1 of 1 identifier, 30.0 % of the project’s data", "It can be cancelled until", "Cancel the deletion", "!Run again", "!certificate")
-	w.finish(r)
+	w.advance(2 * time.Hour)
 	b = w.as(pat)
+	w.task(w.service.Begin, dsr.Step{Task: r.Task, Attempt: r.Attempt})
+	b.get(page).wants(t, "begun", 200, "At work", `data-every="2"`, "The deletion has begun, and can no longer be cancelled", "!Cancel the deletion", "!certificate")
+	w.finish(r)
 	b.get(page).wants(t, "done", 200, "Completed", "!Cancel", "View the certificate", "Erased", "3 events", "!"+every)
 	b.get(page+"/certificate").wants(t, "certificate", 200, "<td>events</td><td>3 events, 0 profiles</td><td>0 events, 0 profiles</td>", page+"/certificate.json", "!ada")
 	a := b.get(page + "/certificate.json")

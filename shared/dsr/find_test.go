@@ -99,7 +99,7 @@ func TestDueDay(t *testing.T) {
 	for _, c := range []struct {
 		law        dsr.Compliance
 		zone, want string
-	}{{dsr.GDPR, "", "2026-02-28"}, {dsr.GDPR, "Europe/Berlin", "2026-03-01"}, {dsr.CCPA, "", "2026-03-17"}} {
+	}{{dsr.GDPR, "", "2026-02-28"}, {dsr.GDPR, "Europe/Berlin", "2026-03-01"}, {dsr.GDPR, "America/Los_Angeles", "2026-02-28"}, {dsr.CCPA, "", "2026-03-17"}} {
 		if got := dsr.DueDay(c.law, received, c.zone); got != c.want {
 			t.Errorf("%s in %q: got %s, want %s", c.law, c.zone, got, c.want)
 		}
