@@ -148,7 +148,7 @@ func (r shown) facts() facts {
 	add(r.Begun(), "Erased is what was received or happened until", when(r.Limit))
 	add(r.Block, "Opted out of everything to come", text("Yes"))
 	add(r.Confirmed != "", "Confirmed by", text(r.Confirmed))
-	add(r.Before != (dsr.Tally{}), map[dsr.Type]string{dsr.Export: "In the file", dsr.Deletion: "Erased"}[r.Type], text(r.found(r.Before)))
+	add(r.Before != (dsr.Tally{}), map[dsr.Type]string{dsr.Export: "In the file", dsr.Deletion: "Erased"}[r.Type], text(tally(r.Before)))
 	add(r.Restored != (dsr.Tally{}), "Erased again after a backup was restored", text(tally(r.Restored)))
 	add(r.Manifest != "", "SHA-256 of the file’s manifest.json", html.Code(text(r.Manifest)))
 	return f
@@ -180,7 +180,7 @@ func (r shown) findings() node {
 		scrolled("findings", head, gomponents.Map(r.Findings[p.from:p.to], func(f dsr.Finding) node {
 			return html.Tr(html.Td(text(strconv.Itoa(f.Position))), html.Td(identified(f)), html.Td(text(stateOf(f.State))),
 				html.Td(gomponents.Map(f.Sources, func(s dsr.SourceFinding) node {
-					return html.Div(text(s.Name + ": " + r.found(dsr.Tally{Events: s.Events, Profiles: s.Profiles, Edges: s.Edges})))
+					return html.Div(text(s.Name + ": " + tally(dsr.Tally{Events: s.Events, Profiles: s.Profiles, Edges: s.Edges})))
 				})))
 		})),
 		p.ways(r.address),
@@ -193,14 +193,6 @@ func (r shown) address(page int) string {
 		return requestsPath + "/" + r.Task
 	}
 	return requestsPath + "/" + r.Task + "?page=" + strconv.Itoa(page)
-}
-
-// found is what was found in words. An export hands no links between identifiers out.
-func (r shown) found(t dsr.Tally) string {
-	if r.Type == dsr.Export {
-		t.Edges = 0
-	}
-	return tally(t)
 }
 
 // identified is an identifier with the others of the same person.
@@ -256,7 +248,7 @@ func (r shown) extension(refused refusal) node {
 	}
 }
 
-// tally is what was found in words.
+// tally is what was found in words. An export counts no links.
 func tally(t dsr.Tally) string {
 	words := []string{counted(t.Events, "event"), counted(t.Profiles, "profile")}
 	if t.Edges > 0 {
