@@ -33,14 +33,19 @@ func TestRequestsInABrowser(t *testing.T) {
 	data, out := filepath.Join(t.TempDir(), "data"), t.TempDir()
 	p := startDemo(t, data, "--cancel-window", "20s") // in which two pages are looked at
 	people := []string{"user-0001", "user-0002", "user-0003", "user-0004", "user-0005", "user-0006", "user-0007", "user-0008", "user-0009"}
-	var links []string
-	// Sam has no GDPR token, and makes one with the first form.
-	must(t, "member", "set", "sam@demo.example", "admin", "--data", data)
-	for _, person := range []string{demoOwner, demoOwner, "sam@demo.example"} {
-		links = append(links, strings.TrimSpace(must(t, "sign-in", person, "--data", data)))
+	var links [][]string
+	for _, person := range []string{demoOwner, "sam@demo.example", "kim@demo.example"} {
+		if person != demoOwner { // they have no GDPR token, and make one with the first form
+			must(t, "member", "set", person, "admin", "--data", data)
+		}
+		var own []string
+		for range 2 {
+			own = append(own, strings.TrimSpace(must(t, "sign-in", person, "--data", data)))
+		}
+		links = append(links, own)
 	}
 	env := []string{"LETHE_CHROMIUM=" + chromium, "LETHE_SITE=" + p.URL, "LETHE_OUT=" + out, "LETHE_SCREENSHOTS=" + pictures}
-	for name, list := range map[string][]string{"LETHE_PEOPLE": people, "LETHE_LINKS": links} {
+	for name, list := range map[string]any{"LETHE_PEOPLE": people, "LETHE_LINKS": links} {
 		all, err := json.Marshal(list)
 		if err != nil {
 			t.Fatal(err)

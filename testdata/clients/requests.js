@@ -13,7 +13,7 @@ const { chromium } = require("playwright-core");
 const env = process.env;
 const site = env.LETHE_SITE;
 const people = JSON.parse(env.LETHE_PEOPLE); // identifiers that have data
-const links = JSON.parse(env.LETHE_LINKS);
+const links = JSON.parse(env.LETHE_LINKS); // two of each person
 const axe = fs.readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 const patience = 30_000;
 
@@ -23,7 +23,7 @@ async function drive(browser, person) {
   const context = await browser.newContext({ javaScriptEnabled: person.scripts, colorScheme: person.scheme, viewport: { width: person.width, height: 800 }, acceptDownloads: true });
   const page = await context.newPage();
   try {
-    await ask(page, person);
+    await ask(context, page, person);
   } catch (err) {
     const shows = await page.locator("body").innerText().catch(String);
     throw new Error(`${person.name}, at ${page.url()}, which shows\n${shows}`, { cause: err });
@@ -31,7 +31,7 @@ async function drive(browser, person) {
   await context.close();
 }
 
-async function ask(page, { name, scripts, scheme, single, several, tokenless, link }) {
+async function ask(context, page, { name, scripts, scheme, single, several, tokenless, signIns }) {
   page.setDefaultTimeout(patience);
   let problems = [];
   page.on("console", (m) => m.type() === "error" && problems.push(m.text()));
@@ -74,8 +74,13 @@ async function ask(page, { name, scripts, scheme, single, several, tokenless, li
     await file.saveAs(path.join(env.LETHE_OUT, `${as}-${name}.zip`));
   }
 
-  await page.goto(link);
-  await press("Sign in");
+  async function signIn(page) {
+    await page.goto(signIns.pop());
+    await page.getByRole("button", { name: "Sign in", exact: true }).click();
+    await page.getByRole("heading", { level: 1, name: "Data & Privacy", exact: true }).waitFor();
+  }
+
+  await signIn(page);
   await look("Data & Privacy", "home");
 
   // A single person, with what cannot be first.
@@ -88,7 +93,7 @@ async function ask(page, { name, scripts, scheme, single, several, tokenless, li
   await page.fill("#id", single);
   await page.locator("#id").press("Enter");
   if (tokenless) {
-    await look("Your request was submitted");
+    await look("Your request was submitted", "token");
     assert.match(await text(), /lethe_gdpr_[0-9a-f]{64}/);
     await page.getByRole("link", { name: "Go to the request", exact: true }).click();
   }
@@ -108,7 +113,14 @@ async function ask(page, { name, scripts, scheme, single, several, tokenless, li
   assert.match(await text(), /Line 4 is a placeholder/);
   assert.ok(await page.isChecked("#compliance-ccpa") && await page.isChecked("#window-all"), "what was chosen is kept");
   await page.fill("#column", (await page.inputValue("#column")).replace("null\n", ""));
+  // The session ends meanwhile: who signs in on another page sends it again.
+  await context.clearCookies();
   await press("Export the data");
+  await look("You are not signed in", "ended");
+  const [other] = await Promise.all([context.waitForEvent("page"), page.getByRole("link", { name: "Sign in on another page", exact: true }).click()]);
+  await signIn(other);
+  await other.close();
+  await press("Send it again");
   await look("Export of 2 identifiers");
   await until("Completed");
   await download("several");
@@ -153,8 +165,16 @@ async function ask(page, { name, scripts, scheme, single, several, tokenless, li
     await page.locator(".state strong", { hasText: "Waits, can be cancelled" }).waitFor();
     assert.equal(await page.evaluate(() => document.activeElement.id), "cancel", "the focus stays");
   }
+  // The log, open on another page, tells of it too.
+  const log = await context.newPage();
+  await log.goto(`${site}/requests?type=deletion`);
+  const state = log.getByRole("row").filter({ hasText: page.url().split("/").pop() }).getByRole("cell").last();
+  await state.filter({ hasText: "Waits, can be cancelled" }).waitFor();
   await press("Cancel the deletion");
   await until("Cancelled");
+  if (!scripts) await log.getByRole("link", { name: "Reload", exact: true }).click();
+  await state.filter({ hasText: "Cancelled" }).waitFor();
+  await log.close();
   await look("Deletion of 1 identifier", "cancelled");
 
   // All of it is in the log, and found by a person.
@@ -165,6 +185,9 @@ async function ask(page, { name, scripts, scheme, single, several, tokenless, li
   await look("Requests", "found");
   assert.equal(await page.locator("tbody tr").count(), 2);
   assert.ok(!page.url().includes(several[0]));
+  await page.goto(`${site}/requests/0b8e3d4c-5a6f-4e21-9c7d-1f2a3b4c5d6e`);
+  await look("Not found");
+  problems = problems.filter((p) => !/status of 40[34]/.test(p));
   assert.deepEqual(problems, []);
 }
 
@@ -173,11 +196,11 @@ async function main() {
     executablePath: env.LETHE_CHROMIUM,
     args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
   });
-  const some = (i) => ({ link: links[i], single: people[3 * i], several: people.slice(3 * i + 1, 3 * i + 3) });
+  const some = (i) => ({ signIns: links[i], single: people[3 * i], several: people.slice(3 * i + 1, 3 * i + 3) });
   try {
     await Promise.all([
       drive(browser, { name: "light", scripts: true, scheme: "light", width: 320, ...some(0) }),
-      drive(browser, { name: "dark", scripts: true, scheme: "dark", width: 1024, ...some(1) }),
+      drive(browser, { name: "dark", scripts: true, scheme: "dark", width: 1024, tokenless: true, ...some(1) }),
       drive(browser, { name: "plain", scripts: false, scheme: "light", width: 320, ...some(2), tokenless: true }),
     ]);
   } finally {
