@@ -166,6 +166,7 @@ func (r *restoration) catchUp(ctx context.Context, dir string, staged *local.Sta
 	if r.Ended, err = accounts.EndTokens(ctx, func(token string) error { return r.keep(dir, token) }); err != nil {
 		return err
 	}
+	p.Restored()
 	if staged == nil {
 		return p.EndInPlace()
 	}
@@ -184,7 +185,7 @@ func (r *restoration) begin(ctx context.Context, p *local.Platform, service *dsr
 	case r.ledgerCopy != "":
 	case withCopy:
 		return failure{statusUsage, "The restore that was cut off had a copy of the ledger: name it again with --ledger-copy."}
-	case !behind && !unfinished:
+	case !behind && !unfinished && !p.Older():
 		return failure{statusUsage, "Without a backup to restore, name the second place of the ledger with --ledger-copy: the records in the directory know of every erasure that its own ledger knows of, and it knows nothing of what was erased since it was current."}
 	}
 	return p.BeginInPlace()
@@ -270,7 +271,7 @@ func (r *restoration) tellLost(line func(string, ...any)) {
 
 // refuseUnrestored keeps a server from answering out of a directory that was put
 // back and not brought up to the ledger.
-func refuseUnrestored(ctx context.Context, data string, service *dsr.Service) error {
+func refuseUnrestored(ctx context.Context, data string, p *local.Platform, service *dsr.Service) error {
 	if unfinished, _ := local.Unfinished(data); unfinished {
 		return failure{statusRefused, "A restore of this data directory was cut off: run lethe restore again, with the same flags, before the server."}
 	}
@@ -280,6 +281,9 @@ func refuseUnrestored(ctx context.Context, data string, service *dsr.Service) er
 	}
 	if behind {
 		return failure{statusRefused, "The ledger knows of people who were erased and are back in this data directory, whose records are older: run lethe restore with the same --data, and --ledger-copy if the server has one, before the server."}
+	}
+	if p.Older() {
+		return failure{statusRefused, "The records in this data directory are older than the directory: what was asked for, cancelled or changed since is not in them. Run lethe restore with the same --data, and --ledger-copy if the server has one, before the server: it holds every open request until somebody confirms it."}
 	}
 	return nil
 }

@@ -99,7 +99,7 @@ func (s settings) run(ctx context.Context, c *cobra.Command, p *local.Platform, 
 		return failing(err)
 	}
 	accounts, store, service := lethe.accounts, lethe.store, lethe.service
-	if err := refuseUnrestored(ctx, s.data, service); err != nil {
+	if err := refuseUnrestored(ctx, s.data, p, service); err != nil {
 		return err
 	}
 	if err := service.CopyLedger(ctx); err != nil {

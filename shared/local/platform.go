@@ -128,8 +128,16 @@ func Open(c Config) (_ *Platform, err error) {
 		return nil, err
 	}
 	p.Control, p.Subjects = p.db.Table("control"), p.db.Table("subjects")
-	return p, nil
+	return p, p.clock.compare(context.Background(), p.db.Table("workflow"))
 }
+
+// Older reports whether the records are older than what is beside them, by more than a
+// minute at least: the database file was put back alone. It stays so until Restored.
+func (p *Platform) Older() bool { return p.clock.older }
+
+// Restored tells the platform that a restore has ended well, so the records are as
+// current as they can get.
+func (p *Platform) Restored() { p.clock.older = false }
 
 // openKeys reads the keys, or makes them for a new directory, and returns the one
 // for links. A database whose suppression key is gone is not opened: under a new
@@ -171,7 +179,7 @@ func (p *Platform) publicURL() string { return p.address.Load().(string) }
 func (p *Platform) Close() error {
 	var all []error
 	if p.clock != nil {
-		all = append(all, p.clock.keep())
+		all = append(all, p.clock.keep(context.Background()))
 	}
 	if p.db != nil {
 		all = append(all, p.db.Close())

@@ -26,7 +26,7 @@ const (
 func (p *Platform) schedule() []job {
 	return append([]job{
 		{"sweep", sweepEvery, p.service.Sweep},
-		{"keep the time", keepClockEvery, func(context.Context) error { return p.clock.keep() }},
+		{"keep the time", keepClockEvery, p.clock.keep},
 		{"remind", 24 * time.Hour, p.service.Remind},
 		{"expire records", expireEvery, p.db.Expire},
 		{"expire files", expireEvery, func(ctx context.Context) error { return expireFiles(ctx, p.Bucket, p.Clock()) }},
