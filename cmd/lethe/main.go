@@ -32,7 +32,8 @@ func run(args []string, out, diag io.Writer) int {
 		},
 	}
 	root.AddCommand(serveCommand(), backupCommand(), restoreCommand(), executionsCommand(), executionCommand(),
-		signInCommand(), memberCommand(), tokenCommand(), projectCommand(), serviceAccountCommand(), auditCommand())
+		loginCommand(), exportCommand(), deleteCommand(), statusCommand(), listCommand(), cancelCommand(), rerunCommand(), confirmCommand(),
+		certificateCommand(), optOutCommand(), openCommand(), signInCommand(), memberCommand(), tokenCommand(), projectCommand(), serviceAccountCommand(), auditCommand())
 	root.SetArgs(args)
 	root.SetOut(out)
 	root.SetErr(diag)

@@ -396,7 +396,7 @@ func (s *Service) writeWords(ctx context.Context, project string, words []Word) 
 		parts[of] = append(parts[of], w)
 	}
 	for _, of := range order {
-		entry := ledgerEntry{Task: newTask(), Project: project, Cutoff: of.time}
+		entry := ledgerEntry{Task: NewID(), Project: project, Cutoff: of.time}
 		entry.say(parts[of])
 		if err := s.writeLedger(ctx, entry); err != nil {
 			return err

@@ -169,8 +169,8 @@ func encode(key table.Key, v any) (table.Item, error) {
 	return table.Item{Key: key, Data: data}, nil
 }
 
-// newTask makes the id of a request: a UUID of version 4 (RFC 9562).
-func newTask() string {
+// NewID makes the id of a request: a UUID of version 4 (RFC 9562).
+func NewID() string {
 	var b [16]byte
 	_, _ = rand.Read(b[:]) // never fails
 	b[6] = b[6]&0x0f | 0x40

@@ -140,7 +140,7 @@ func (s *Service) submitOnce(ctx context.Context, sub Submission, ids []kind.Sub
 	}
 	now, zone := s.now(), location(rules.TimeZone)
 	r := Request{
-		Task: newTask(), Project: sub.Project, ProjectName: sub.ProjectName, Type: sub.Type, Compliance: sub.Compliance, Disclosure: sub.Disclosure,
+		Task: NewID(), Project: sub.Project, ProjectName: sub.ProjectName, Type: sub.Type, Compliance: sub.Compliance, Disclosure: sub.Disclosure,
 		Status: Pending, Requester: sub.By.Actor, SubjectRequestID: sub.SubjectRequestID, Count: len(ids), Block: sub.Block,
 		Created: now, Due: due(sub.Compliance, now, zone), AcknowledgeBy: acknowledgeBy(sub.Compliance, now, zone, rules.Holidays), TimeZone: rules.TimeZone, Attempt: 1,
 		Timeline: []Change{{Status: Pending, Time: now}},
