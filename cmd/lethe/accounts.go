@@ -15,7 +15,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"lethe/shared/console"
 	"lethe/shared/dsr"
 )
 
@@ -171,7 +170,7 @@ has it is that person. It can be made on the machine that Lethe runs on alone.`,
 				}
 				link := made.URL
 				if link == "" || c.Flags().Changed("url") {
-					link = console.LinkURL(base, made.Link)
+					link = dsr.LinkURL(base, made.Link)
 				}
 				return a.show(c.OutOrStdout(), map[string]string{"url": link, "expires": made.Expires}, func(w io.Writer) { fmt.Fprintln(w, link) })
 			})
@@ -189,6 +188,7 @@ func memberCommand() *cobra.Command {
 		Role    string `json:"role"`
 		Since   string `json:"date_added"`
 		Service bool   `json:"service_account"`
+		Invited bool   `json:"invited,omitempty"`
 	}
 	command := func(use, short, example string, args cobra.PositionalArgs, method string, body func(args []string) any) *cobra.Command {
 		var a administering
@@ -208,6 +208,11 @@ func memberCommand() *cobra.Command {
 				}
 				if method == http.MethodDelete {
 					return nil
+				}
+				for _, m := range all {
+					if m.Invited {
+						a.tellInvited(c, m.Name)
+					}
 				}
 				return a.show(c.OutOrStdout(), all, func(w io.Writer) {
 					fmt.Fprintln(w, "NAME\tROLE\tSINCE")
@@ -319,6 +324,10 @@ func projectCommand() *cobra.Command {
 	rotate := command("rotate token|secret", "Give a project a new token or API secret, and print it", "  lethe project rotate token --overlap-days 90", 1,
 		inOne(http.MethodPost, "/api/app/project/rotate", func(args []string) any { return map[string]any{"what": args[0], "overlap_days": overlap} }))
 	rotate.Flags().IntVar(&overlap, "overlap-days", 0, "for how many `days` the old one goes on")
+	var isNew bool
+	transfer := command("transfer EMAIL", "Make a person the owner of a project, and admins of its owners", "  lethe project transfer sam@example.com --project 1234567", 1,
+		inOne(http.MethodPost, "/api/app/project/transfer", func(args []string) any { return map[string]any{"to": args[0], "new": isNew} }))
+	transfer.Flags().BoolVar(&isNew, "new", false, "let the person be somebody without a role here, who is invited")
 	root.AddCommand(
 		command("list", "List projects", "  lethe project list", 0, func(c *cobra.Command, ctx context.Context, a *administering, _ []string) error {
 			all := []projectLine{}
@@ -338,8 +347,7 @@ func projectCommand() *cobra.Command {
 		command("rename NAME", "Give a project another name", "  lethe project rename Shop --project 1234567", 1,
 			inOne(http.MethodPatch, "/api/app/project", func(args []string) any { return map[string]string{"name": args[0]} })),
 		rotate,
-		command("transfer EMAIL", "Make a person the owner of a project, and admins of its owners", "  lethe project transfer sam@example.com --project 1234567", 1,
-			inOne(http.MethodPost, "/api/app/project/transfer", func(args []string) any { return map[string]string{"to": args[0]} })),
+		transfer,
 	)
 	return root
 }
@@ -380,11 +388,17 @@ func (a *administering) showResults(c *cobra.Command, ctx context.Context, metho
 	if err := a.ask(ctx, method, path, body, &results); err != nil {
 		return err
 	}
-	return a.show(c.OutOrStdout(), results, func(w io.Writer) {
-		list, ok := results.([]any)
-		if !ok {
-			list = []any{results}
+	list, ok := results.([]any)
+	if !ok {
+		list = []any{results}
+	}
+	for _, one := range list {
+		members, _ := one.(map[string]any)
+		if name, ok := members["name"].(string); ok && members["invited"] == true {
+			a.tellInvited(c, name)
 		}
+	}
+	return a.show(c.OutOrStdout(), results, func(w io.Writer) {
 		for _, one := range list {
 			members, _ := one.(map[string]any)
 			for _, name := range []string{"project_id", "name", "role", "token", "api_secret", "secret"} {
@@ -394,6 +408,15 @@ func (a *administering) showResults(c *cobra.Command, ctx context.Context, metho
 			}
 		}
 	})
+}
+
+// tellInvited tells who gave somebody a first role how that one gets in.
+func (a *administering) tellInvited(c *cobra.Command, name string) {
+	data := ""
+	if a.data != defaultData {
+		data = " --data " + a.data
+	}
+	fmt.Fprintf(c.ErrOrStderr(), "%[1]s is invited: the server mails a link to sign in, once it runs, by --smtp or into its outbox. To hand one over yourself: lethe sign-in %[1]s%[2]s\n", name, data)
 }
 
 // help is what a command does that only groups others.

@@ -114,9 +114,9 @@ func (s settings) run(ctx context.Context, c *cobra.Command, p *local.Platform, 
 	defer end()
 	worked := make(chan error, 1)
 	go func() { worked <- p.Run(work) }()
-	signInURL := func(link string) string { return console.LinkURL(s.base(address(l)), link) }
+	signInURL := func(link string) string { return dsr.LinkURL(s.base(address(l)), link) }
 	pages := console.New(console.Parts{
-		Accounts: accounts, Sender: s.delivers(p), LinkCommand: "lethe sign-in EMAIL", PublicURL: s.base(address(l)), OIDC: s.oidc.provider(),
+		Accounts: accounts, Mails: s.delivers(), LinkCommand: "lethe sign-in EMAIL", PublicURL: s.base(address(l)), OIDC: s.oidc.provider(),
 		Keys: p.SessionKeys, Clock: p.Clock, Log: log,
 	})
 	h := api.New(api.Parts{

@@ -17,7 +17,7 @@ func main() {
 		source := events.New(p.Subjects, p.Keys, p.Clock, events.Shared(), events.Log(p.Log))
 		// Its own address is not told to it: API Gateway answers to no other.
 		pages := console.New(console.Parts{
-			Accounts: accounts, LinkCommand: "go run ./infra/signin", OIDC: console.NewProvider(p.Issuer, p.Client, p.Secret),
+			Accounts: accounts, Mails: p.MailFrom != "", LinkCommand: "go run ./infra/signin", OIDC: console.NewProvider(p.Issuer, p.Client, p.Secret),
 			Keys: p.SessionKeys, Clock: p.Clock, Log: p.Log,
 		})
 		return cloud.HTTP(api.New(api.Parts{

@@ -85,12 +85,14 @@ func (a *Accounts) Standing(ctx context.Context, name string) (Standing, error) 
 const changes = 10
 
 // SetMember gives somebody a role in a project, or without one in the organisation,
-// in place of any they had there, and tells whether they are new to it. Owners and
-// admins may, but only owners make owners or change one. A service account has to
+// in place of any they had there. A person who is new to it is mailed an invitation
+// with a link to sign in, unless too many are mailed to the address, and SetMember
+// reports whether that is so: the mail waits in the transaction that gives the role.
+// Owners and admins may, but only owners make owners or change one. A service account has to
 // exist, and is never an owner. Kinds: Invalid; Forbidden; NotFound without such a
 // project or service account; NotAllowed for the last owner of the organisation, who
 // cannot be made less.
-func (a *Accounts) SetMember(ctx context.Context, by dsr.By, project, name string, role Role) (added bool, err error) {
+func (a *Accounts) SetMember(ctx context.Context, by dsr.By, project, name string, role Role) (invited bool, err error) {
 	if !slices.Contains([]Role{Owner, Admin, Analyst, Consumer}, role) {
 		return false, kind.Say(kind.Invalid, "role must be owner, admin, analyst or consumer.")
 	}
@@ -101,6 +103,7 @@ func (a *Accounts) SetMember(ctx context.Context, by dsr.By, project, name strin
 	} else if role == Owner {
 		return false, kind.Say(kind.Invalid, "A service account cannot be an owner. Make it an admin.")
 	}
+	counted := false
 	err = a.changing(ctx, by, project, name, func(c *change) error {
 		if !isHuman(name) && c.version == 0 {
 			return kind.Say(kind.NotFound, "There is no service account of this name. A person is named by a mail address.")
@@ -119,14 +122,38 @@ func (a *Accounts) SetMember(ctx context.Context, by dsr.By, project, name strin
 		if err := c.keepAnOwner(ctx, role); err != nil {
 			return err
 		}
-		if added = c.was.Role == ""; added {
+		if c.was.Role == "" {
 			c.was = membership{Name: name, Since: c.now}
+			if isHuman(name) && !counted {
+				err := a.TakeMail(ctx, name, "")
+				if err != nil && kind.Of(err) != kind.Throttled {
+					return err
+				}
+				counted, invited = true, err == nil
+			}
+			if invited {
+				where := "the organisation"
+				if project != "" {
+					where = "the project " + c.place
+				}
+				op, err := dsr.SignInMail{To: name, By: by.Actor, From: by.From, Role: string(role), Where: where}.Op(c.now)
+				if err != nil {
+					return err
+				}
+				c.ops = append(c.ops, op)
+			}
 		}
 		c.entry.Action, c.entry.Detail = "member.set", name+": "+or(string(c.was.Role), "none")+" → "+string(role)
 		c.was.Role = role
 		return c.put(project, c.was)
 	})
-	return added, err
+	if err != nil {
+		return false, err
+	}
+	if invited {
+		a.mailing()
+	}
+	return invited, nil
 }
 
 // RemoveMember takes somebody's role away, in a project or, without one, in the
@@ -197,6 +224,7 @@ type change struct {
 	now     time.Time
 	power   Role // of who changes it, where it is changed
 	project string
+	place   string // name of the project
 	person  person
 	version table.Version // of the person; 0 for a new one
 	all     map[string]membership
@@ -217,8 +245,10 @@ func (a *Accounts) changing(ctx context.Context, by dsr.By, project, name string
 	if err := checkLength(name); err != nil {
 		return err
 	}
+	var in Project
 	if project != "" {
-		if _, err := a.Project(ctx, project); err != nil {
+		var err error
+		if in, err = a.Project(ctx, project); err != nil {
 			return err
 		}
 	}
@@ -230,7 +260,7 @@ func (a *Accounts) changing(ctx context.Context, by dsr.By, project, name string
 		if !power.handles() {
 			return kind.Say(kind.Forbidden, "Only owners and admins may change who has a role here.")
 		}
-		c := &change{a: a, now: a.clock().UTC(), power: power, project: project}
+		c := &change{a: a, now: a.clock().UTC(), power: power, project: project, place: in.Name}
 		c.entry = dsr.Entry{Project: project, Time: c.now, Actor: by.Actor, From: by.From}
 		c.person, c.version, err = a.person(ctx, name)
 		if kind.Of(err) == kind.NotFound {

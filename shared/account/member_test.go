@@ -300,15 +300,18 @@ func TestTransfer(t *testing.T) {
 	w.set(t, c.ProjectID, "lou@example.com", account.Owner)
 	w.set(t, c.ProjectID, "ada@example.com", account.Admin)
 	for _, who := range []string{"ada@example.com", kim} {
-		if err := w.TransferProject(t.Context(), by(who), c.ProjectID, kim); kind.Of(err) != kind.Forbidden {
+		if _, err := w.TransferProject(t.Context(), by(who), c.ProjectID, kim, true); kind.Of(err) != kind.Forbidden {
 			t.Errorf("%s hands it over: %v", who, err)
 		}
 	}
-	if err := w.TransferProject(t.Context(), by(sam), c.ProjectID, c.ServiceAccount); kind.Of(err) != kind.Invalid {
+	if _, err := w.TransferProject(t.Context(), by(sam), c.ProjectID, c.ServiceAccount, true); kind.Of(err) != kind.Invalid {
 		t.Errorf("to a program: %v", err)
 	}
-	if err := w.TransferProject(t.Context(), by(sam), c.ProjectID, kim); err != nil {
-		t.Fatal(err)
+	if _, err := w.TransferProject(t.Context(), by(sam), c.ProjectID, "kym@example.com", false); kind.Of(err) != kind.Invalid || !strings.Contains(kind.Sentence(err), "written right") {
+		t.Errorf("to a mistyped address: %v", err)
+	}
+	if invited, err := w.TransferProject(t.Context(), by(sam), c.ProjectID, kim, true); err != nil || !invited {
+		t.Fatalf("to somebody new: invited %v, %v", invited, err)
 	}
 	for name, want := range map[string]account.Role{kim: account.Owner, sam: account.Admin, "lou@example.com": account.Admin, "ada@example.com": account.Admin} {
 		if got := w.role(t, c.ProjectID, name); got != want {
@@ -336,6 +339,9 @@ func TestServiceAccounts(t *testing.T) {
 		t.Errorf("a program as owner: %v", err)
 	}
 	works := func(secret string) bool {
+	if invited, err := w.TransferProject(t.Context(), by(kim), c.ProjectID, sam, false); err != nil || invited {
+		t.Errorf("back to somebody who is known: invited %v, %v", invited, err)
+	}
 		actor, err := w.ServiceAccount(t.Context(), name, secret)
 		return err == nil && actor == account.Actor{Name: name, By: account.BySecret}
 	}

@@ -43,6 +43,28 @@ func (a *Accounts) MakeLink(ctx context.Context, by dsr.By, name string) (string
 	return secret, kind.Wrap(op, a.Record(ctx, e, made))
 }
 
+// AskForLink has a link to sign in mailed to a person who has a role, to go on to a path
+// of the console with, if there is one. Of anybody else it does nothing.
+func (a *Accounts) AskForLink(ctx context.Context, by dsr.By, mail, path string) error {
+	const op = "ask for a sign-in link"
+	p, err := a.signer(ctx, mail)
+	if kind.Of(err) == kind.NotFound {
+		return nil
+	}
+	if err != nil {
+		return kind.Wrap(op, err)
+	}
+	asked, err := dsr.SignInMail{To: p.Name, By: by.Actor, From: by.From, Path: path}.Op(a.clock().UTC())
+	if err != nil {
+		return err
+	}
+	if err := a.control.Write(ctx, asked); err != nil {
+		return kind.Wrap(op, err)
+	}
+	a.mailing()
+	return nil
+}
+
 // signer is a person who has a role, or kind.NotFound.
 func (a *Accounts) signer(ctx context.Context, name string) (person, error) {
 	none := kind.Say(kind.NotFound, "Nobody of this mail address has a role here.")

@@ -4,13 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"lethe/shared/account"
-	"lethe/shared/api"
 	"lethe/shared/dsr"
 )
 
@@ -344,20 +344,31 @@ func TestMailByTheAPI(t *testing.T) {
 func TestInvitation(t *testing.T) {
 	w := newWorld(t)
 	post := &outbox{}
-	w.service.Sender = post
-	w.parts.SignInURL = func(link string) string { return "https://lethe.example/sign-in?link=" + link }
-	w.handler = api.New(w.parts)
+	w.service.Sender, w.service.PublicURL = post, func() string { return "https://lethe.example" }
 	session := w.signIn("pat@example.com")
 	for _, role := range []string{"analyst", "admin"} {
-		if a := w.as(session, "PUT", w.at("/api/app/members"), `{"name":"sam@example.com","role":"`+role+`"}`); a.Code != 200 {
-			t.Fatalf("got %d %s", a.Code, a.Body)
+		a := w.as(session, "PUT", w.at("/api/app/members"), `{"name":"sam@example.com","role":"`+role+`"}`)
+		if a.Code != 200 || strings.Count(a.Body.String(), `"invited":true`) != map[string]int{"analyst": 1}[role] {
+			t.Fatalf("%s: got %d %s", role, a.Code, a.Body)
 		}
+	}
+	for body, want := range map[string]int{`{"to":"lou@example.com"}`: 400, `{"to":"lou@example.com","new":true}`: 200} {
+		if a := w.as(session, "POST", w.at("/api/app/project/transfer"), body); a.Code != want {
+			t.Errorf("%s: got %d %s", body, a.Code, a.Body)
+		}
+	}
+	if w.service.Sweep(t.Context()) != nil {
+		t.Error("the sweep failed")
 	}
 	if a := w.as(session, "PUT", w.at("/api/app/members"), `{"name":"kim@example.com","role":"owners"}`); a.Code != 400 {
 		t.Fatalf("got %d %s", a.Code, a.Body)
 	}
-	if len(post.sent) != 1 || post.sent[0].To != "sam@example.com" || !strings.Contains(post.sent[0].Text, "analyst in the project Project") {
-		t.Fatalf("sent %+v, want one invitation", post.sent)
+	slices.SortFunc(post.sent, func(a, b dsr.Message) int { return strings.Compare(b.To, a.To) })
+	if len(post.sent) != 2 || post.sent[0].To != "sam@example.com" || !strings.Contains(post.sent[0].Text, "analyst in the project Project") || post.sent[1].To != "lou@example.com" {
+		t.Fatalf("sent %+v, want two invitations", post.sent)
+	}
+	if a := w.as(session, "GET", "/api/app/organisation/mail", ""); a.body.Total != 2 || strings.Count(a.Body.String(), `"about":"invitation"`) != 2 || strings.Contains(a.Body.String(), "link=") {
+		t.Errorf("the list of mail: %d %s", a.Code, a.Body)
 	}
 	_, link, _ := strings.Cut(post.sent[0].Text, "?link=")
 	link, _, _ = strings.Cut(link, "\n")

@@ -16,6 +16,7 @@ type job struct {
 	name  string
 	every time.Duration
 	run   func(context.Context) error
+	early <-chan struct{} // runs it before its time; nil for never
 }
 
 const (
@@ -25,11 +26,11 @@ const (
 
 func (p *Platform) schedule() []job {
 	return append([]job{
-		{"sweep", sweepEvery, p.service.Sweep},
-		{"keep the time", keepClockEvery, func(context.Context) error { return p.clock.keep() }},
-		{"remind", 24 * time.Hour, p.service.Remind},
-		{"expire records", expireEvery, p.db.Expire},
-		{"expire files", expireEvery, func(ctx context.Context) error { return expireFiles(ctx, p.Bucket, p.Clock()) }},
+		{"sweep", sweepEvery, p.service.Sweep, p.early},
+		{"keep the time", keepClockEvery, func(context.Context) error { return p.clock.keep() }, nil},
+		{"remind", 24 * time.Hour, p.service.Remind, nil},
+		{"expire records", expireEvery, p.db.Expire, nil},
+		{"expire files", expireEvery, func(ctx context.Context) error { return expireFiles(ctx, p.Bucket, p.Clock()) }, nil},
 	}, p.daily...)
 }
 
@@ -45,6 +46,7 @@ func (p *Platform) keepSchedule(ctx context.Context) {
 				}
 				select {
 				case <-ctx.Done():
+				case <-j.early:
 				case <-time.After(j.every):
 				}
 			}
