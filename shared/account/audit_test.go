@@ -254,7 +254,7 @@ func TestEntriesGoInOrder(t *testing.T) {
 	w := newWorld()
 	c := w.found(t)
 	settle := func(months int) {
-		if _, err := w.SetRules(t.Context(), c.ProjectID, dsr.By{}, func(r *dsr.Rules) error { r.KeepRecords = months; return nil }); err != nil {
+		if _, err := w.SetRules(t.Context(), c.ProjectID, machine, func(r *dsr.Rules) error { r.KeepRecords = months; return nil }); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -351,6 +351,10 @@ func (c *change) put(project string, m membership) error {
 	return nil
 }
 
+// mostElse is how many operations a change of a member has beside its own: the person,
+// the role of who changes it, and an entry of the trail with its head.
+const mostElse = 4
+
 // end ends everything that somebody proves with who they are.
 func (c *change) end(ctx context.Context) error {
 	pk := personPK(c.person.Name)
@@ -373,14 +377,26 @@ func (c *change) end(ctx context.Context) error {
 		}
 		ended++
 	}
+	var unbound []table.Op
 	err = c.a.each(ctx, table.Query{PK: pk, From: bindingPrefix, To: afterBindings}, func(item table.Item) error {
 		bound := table.Key{PK: item.SK[len(bindingPrefix):], SK: identitySK}
-		c.ops = append(c.ops, table.Delete(item.Key, table.Cond{}), table.Delete(bound, table.Cond{}))
+		unbound = append(unbound, table.Delete(item.Key, table.Cond{}), table.Delete(bound, table.Cond{}))
 		return nil
 	})
 	if err != nil {
 		return err
 	}
+	// Of tokens, sessions and secrets there are few (mostTokens), of bindings as many as
+	// there were providers. Those that do not fit go before: whoever is still a member
+	// when that is cut off is bound anew at the next sign-in.
+	fit := max(0, table.MaxOps-len(c.ops)-mostElse) &^ 1 // a binding is two
+	if rest := len(unbound) - fit; rest > 0 {
+		if err := c.a.control.WriteMany(ctx, unbound[:rest]); err != nil {
+			return err
+		}
+		unbound = unbound[rest:]
+	}
+	c.ops = append(c.ops, unbound...)
 	c.person.Ended++ // sign-in links, and who is about to sign in
 	if ended > 0 {
 		c.entry.Detail += fmt.Sprintf("; %d sessions, tokens or secrets ended", ended)

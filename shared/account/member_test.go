@@ -1,6 +1,7 @@
 package account_test
 
 import (
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -275,8 +276,28 @@ func TestRemovalEndsAll(t *testing.T) {
 	if _, err := w.Session(t.Context(), sessions[29]); err != nil || len(tokens) != 20 {
 		t.Errorf("the newest of 30 sessions: %v; %d tokens", err, len(tokens))
 	}
+	// Providers can be changed as often as one likes.
+	identity := func(n int) account.Identity {
+		return account.Identity{Issuer: fmt.Sprintf("https://%d.example", n), Subject: "7", Email: sam, Verified: true}
+	}
+	for n := range 60 {
+		if _, _, err := w.SignInAs(t.Context(), "", identity(n)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if err := w.RemoveMember(t.Context(), by(pat), "", sam); err != nil {
 		t.Fatal(err)
+	}
+	w.set(t, "", sam, account.Analyst) // for somebody else, at the same providers
+	for n := range 60 {
+		known, other := identity(n), identity(n)
+		known.Verified, other.Subject = false, "8"
+		if _, _, err := w.SignInAs(t.Context(), "", known); kind.Of(err) == "" {
+			t.Errorf("a user of provider %d is still bound", n)
+		}
+		if _, _, err := w.SignInAs(t.Context(), "", other); err != nil {
+			t.Errorf("another user of provider %d: %v", n, err)
+		}
 	}
 	for _, token := range tokens {
 		if _, err := w.Bearer(t.Context(), token); kind.Of(err) != kind.Unauthorized {
@@ -318,6 +339,9 @@ func TestTransfer(t *testing.T) {
 			t.Errorf("%s is %q, want %q", name, got, want)
 		}
 	}
+	if invited, err := w.TransferProject(t.Context(), by(kim), c.ProjectID, sam, false); err != nil || invited {
+		t.Errorf("back to somebody who is known: invited %v, %v", invited, err)
+	}
 }
 
 func TestServiceAccounts(t *testing.T) {
@@ -339,9 +363,6 @@ func TestServiceAccounts(t *testing.T) {
 		t.Errorf("a program as owner: %v", err)
 	}
 	works := func(secret string) bool {
-	if invited, err := w.TransferProject(t.Context(), by(kim), c.ProjectID, sam, false); err != nil || invited {
-		t.Errorf("back to somebody who is known: invited %v, %v", invited, err)
-	}
 		actor, err := w.ServiceAccount(t.Context(), name, secret)
 		return err == nil && actor == account.Actor{Name: name, By: account.BySecret}
 	}
@@ -497,6 +518,14 @@ func TestRemovedMeanwhile(t *testing.T) {
 		},
 		"a project": func(a *account.Accounts, _ string) error {
 			_, err := a.MakeProject(t.Context(), by(sam), "Mine")
+			return err
+		},
+		"settings": func(a *account.Accounts, project string) error {
+			_, err := a.SetRules(t.Context(), project, by(sam), func(r *dsr.Rules) error { r.KeepIDs = 20; return nil })
+			return err
+		},
+		"settings of a project": func(a *account.Accounts, project string) error {
+			_, err := a.SetRules(t.Context(), project, by(sam), func(r *dsr.Rules) error { r.Identity = dsr.Original; return nil })
 			return err
 		},
 	} {

@@ -56,7 +56,7 @@ func TestSetRulesIsACompareAndSwap(t *testing.T) {
 func TestRulesOfAProjectAreItsOwn(t *testing.T) {
 	w := newWorld()
 	c := w.found(t)
-	if _, err := w.SetRules(t.Context(), c.ProjectID, dsr.By{}, func(r *dsr.Rules) error {
+	if _, err := w.SetRules(t.Context(), c.ProjectID, machine, func(r *dsr.Rules) error {
 		r.Identity, r.TimeZone = dsr.Original, "Asia/Tokyo"
 		return nil
 	}); err != nil {
@@ -73,7 +73,7 @@ func TestAuditEntriesGo(t *testing.T) {
 	c := w.found(t)
 	settle := func(months int) {
 		t.Helper()
-		if _, err := w.SetRules(t.Context(), c.ProjectID, dsr.By{}, func(r *dsr.Rules) error { r.KeepRecords = months; return nil }); err != nil {
+		if _, err := w.SetRules(t.Context(), c.ProjectID, machine, func(r *dsr.Rules) error { r.KeepRecords = months; return nil }); err != nil {
 			t.Fatal(err)
 		}
 	}
