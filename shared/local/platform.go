@@ -224,10 +224,10 @@ func (p *Platform) SweepNow() {
 	}
 }
 
-// Daily adds to what Run does at its start and then once a day. It must be called
+// Daily adds to what Run does at its start and then once a day, at dailyHour. It must be called
 // before Run.
 func (p *Platform) Daily(name string, run func(context.Context) error) {
-	p.daily = append(p.daily, job{name: name, every: 24 * time.Hour, run: run})
+	p.daily = append(p.daily, job{name: name, run: run})
 }
 
 // Run runs executions and the schedule until ctx ends, then lets the tasks that
