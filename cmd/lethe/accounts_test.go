@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -136,7 +137,12 @@ func TestAdministration(t *testing.T) {
 		if err := os.WriteFile(export, []byte(trail), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		must(t, "audit", "verify", export)
+		if said := must(t, "audit", "verify", export); !strings.Contains(said, "Compare its number, "+strconv.Itoa(strings.Count(trail, "\n"))+",") {
+			t.Errorf("an export: %s", said)
+		}
+		if status, out, _ := lethe(t, "audit", "verify", os.DevNull); status != 1 || !strings.Contains(out, "holds no entry") {
+			t.Errorf("an empty file: %d %s", status, out)
+		}
 		if err := os.WriteFile(export, []byte(strings.Replace(trail, "sam@", "kim@", 1)), 0o600); err != nil {
 			t.Fatal(err)
 		}

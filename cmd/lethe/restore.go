@@ -151,16 +151,20 @@ func (r *restoration) catchUp(ctx context.Context, dir string, staged *local.Sta
 		if err := service.Adopt(ctx, staged.Before); err != nil {
 			return err
 		}
-	}
-	if r.Restoration, err = service.Restore(ctx); err != nil {
-		return err
-	}
-	if staged != nil {
-		if err := r.compare(ctx, staged, service); err != nil {
+		if err := account.AdoptHeads(ctx, p.Bucket, staged.Before, p.Keys); err != nil {
 			return err
 		}
 	}
+	if staged != nil {
+		if err := r.compare(ctx, staged, service, p, log); err != nil {
+			return err
+		}
+	}
+	// Before anything is added to the trails: what they lost is what came after the backup.
 	if err := accounts.Restored(ctx, p.Bucket, p.Keys); err != nil {
+		return err
+	}
+	if r.Restoration, err = service.Restore(ctx); err != nil {
 		return err
 	}
 	if r.Ended, err = accounts.EndTokens(ctx, func(token string) error { return r.keep(dir, token) }); err != nil {
@@ -190,11 +194,19 @@ func (r *restoration) begin(ctx context.Context, p *local.Platform, service *dsr
 	return p.BeginInPlace()
 }
 
-// compare looks for requests of the old directory that the backup does not know.
-func (r *restoration) compare(ctx context.Context, staged *local.Staged, service *dsr.Service) error {
+// compare looks for requests of the old directory that the backup does not know, and
+// keeps how far its audit trails had gone.
+func (r *restoration) compare(ctx context.Context, staged *local.Staged, service *dsr.Service, p *local.Platform, log *slog.Logger) error {
 	lost := []dsr.Lost{}
 	readable, err := staged.Records(func(control table.Table) (err error) {
-		lost, err = service.Lost(ctx, control)
+		if lost, err = service.Lost(ctx, control); err != nil {
+			return err
+		}
+		err = account.New(control, p.Clock).KeepHeads(ctx, p.Bucket, p.Keys)
+		if kind.Of(err) == kind.Corrupt {
+			log.WarnContext(ctx, "an audit trail of the replaced directory was changed by hand, and is not told of", "error", err)
+			err = nil
+		}
 		return err
 	})
 	if readable && err == nil {

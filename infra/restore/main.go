@@ -120,10 +120,11 @@ func run(ctx context.Context, c cloud.Config, old string, out io.Writer) error {
 			return err
 		}
 	}
-	if r.Restoration, err = service.Restore(ctx); err != nil {
+	// Before anything is added to the trails: what they lost is what came after the tables.
+	if err := accounts.Restored(ctx, p.Bucket, p.Keys); err != nil {
 		return err
 	}
-	if err := accounts.Restored(ctx, p.Bucket, p.Keys); err != nil {
+	if r.Restoration, err = service.Restore(ctx); err != nil {
 		return err
 	}
 	// The token is printed before the others end, so that it cannot be lost.
