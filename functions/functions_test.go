@@ -336,7 +336,7 @@ func (d *deployment) account(t *testing.T) {
 	}{
 		{http.MethodPost, "/api/app/tokens", "", 201},
 		{http.MethodPut, "/api/app/members?token=" + d.ProjectToken, `{"name":"sam@example.com","role":"admin"}`, 200},
-		{http.MethodDelete, "/api/app/organisation/members", `{"name":"sam@example.com"}`, 204},
+		{http.MethodDelete, "/api/app/organisation/members", `{"name":"sam@example.com"}`, 200},
 		{http.MethodPut, "/api/app/members?token=" + d.ProjectToken, `{"name":"kim@example.com","role":"analyst"}`, 200},
 		{http.MethodGet, "/api/app/organisation/mail", "", 200},
 		{http.MethodGet, "/api/app/audit?token=" + d.ProjectToken, "", 200},

@@ -12,10 +12,13 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"lethe/shared/dsr"
+	"lethe/shared/kind"
+	"lethe/shared/local"
 )
 
 // administering is what commands have in common that administer accounts: they call
@@ -54,16 +57,36 @@ func (a *administering) run(c *cobra.Command, do func(context.Context) error) er
 	return failing(err)
 }
 
+// lockTime is how long a command waits for another one that has the data directory, or
+// for a server that has just got it.
+const lockTime = 5 * time.Second
+
 func (a *administering) open(ctx context.Context, diag io.Writer) error {
-	if served(ctx, a.data) {
-		a.call, a.close = socketClient(a.data).Do, func() error { return nil }
-		return nil
-	}
 	log := slog.New(slog.NewTextHandler(diag, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	p, err := openExisting(a.data, log)
-	if err != nil {
-		return err
+	for late := time.After(lockTime); ; {
+		if served(ctx, a.data) {
+			a.call, a.close = socketClient(a.data).Do, func() error { return nil }
+			return nil
+		}
+		p, err := openExisting(a.data, log)
+		if err == nil {
+			return a.openHere(p, log)
+		}
+		if kind.Of(err) != kind.Conflict {
+			return err
+		}
+		select {
+		case <-late:
+			return err
+		case <-ctx.Done():
+			return err
+		case <-time.After(50 * time.Millisecond):
+		}
 	}
+}
+
+// openHere has this process answer, which has the data directory.
+func (a *administering) openHere(p *local.Platform, log *slog.Logger) error {
 	d, err := wire(p, log, dsr.Settings{})
 	if err != nil {
 		return errors.Join(err, p.Close())
@@ -203,11 +226,11 @@ func memberCommand() *cobra.Command {
 					}
 				}
 				var all []line
+				if method == http.MethodDelete {
+					return a.showRemoved(c, ctx, path, body(args))
+				}
 				if err := a.ask(ctx, method, path, body(args), &all); err != nil {
 					return err
-				}
-				if method == http.MethodDelete {
-					return nil
 				}
 				for _, m := range all {
 					if m.Invited {
@@ -229,10 +252,31 @@ func memberCommand() *cobra.Command {
 		command("list", "List who has a role", "  lethe member list\n  lethe member list --project 1234567 --json", cobra.NoArgs, http.MethodGet, none),
 		command("set EMAIL ROLE", "Give somebody a role: owner, admin, analyst or consumer", "  lethe member set sam@example.com admin --project 1234567", cobra.ExactArgs(2), http.MethodPut,
 			func(args []string) any { return map[string]string{"name": args[0], "role": args[1]} }),
-		command("remove EMAIL", "Take somebody's role away; sessions and tokens end with the last", "  lethe member remove sam@example.com", cobra.ExactArgs(1), http.MethodDelete,
+		command("remove EMAIL", "Take somebody's role in a project away, or without --project every role; sessions and tokens end with the last", "  lethe member remove sam@example.com\n  lethe member remove sam@example.com --project 1234567", cobra.ExactArgs(1), http.MethodDelete,
 			func(args []string) any { return map[string]string{"name": args[0]} }),
 	)
 	return root
+}
+
+// showRemoved has roles taken away, and shows which.
+func (a *administering) showRemoved(c *cobra.Command, ctx context.Context, path string, body any) error {
+	all := []struct {
+		Role    string      `json:"role"`
+		Project json.Number `json:"project_id,omitempty"`
+	}{}
+	if err := a.ask(ctx, http.MethodDelete, path, body, &all); err != nil {
+		return err
+	}
+	return a.show(c.OutOrStdout(), all, func(w io.Writer) {
+		fmt.Fprintln(w, "REMOVED\tIN")
+		for _, r := range all {
+			where := "organisation"
+			if r.Project != "" {
+				where = "project " + r.Project.String()
+			}
+			fmt.Fprintf(w, "%s\t%s\n", r.Role, where)
+		}
+	})
 }
 
 func tokenCommand() *cobra.Command {

@@ -2,14 +2,18 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
+
+	"lethe/shared/local"
 )
 
 // must runs a command that must succeed, and returns what it prints.
@@ -167,12 +171,42 @@ func TestAdministration(t *testing.T) {
 				t.Errorf("%v: status %d %q %q, want %d saying %q", c.args, status, out, diag, c.status, c.says)
 			}
 		}
-		must(t, with("member", "remove", "sam@example.com")...)
+		if out := must(t, with("member", "remove", "sam@example.com")...); !regexp.MustCompile(`owner +project `+shop.ID.String()+`\n`).MatchString(out) || !regexp.MustCompile(`admin +organisation\n`).MatchString(out) {
+			t.Errorf("member remove: %s", out)
+		}
 		if status, _, _ := lethe(t, with("token", "make", "sam@example.com")...); status != 3 {
 			t.Errorf("a token for who was removed: status %d", status)
 		}
 	}
 	if status, _, diag := lethe(t, "member", "list", "--data", t.TempDir()); status != 3 || !strings.Contains(diag, "no data directory") {
 		t.Errorf("an empty directory: %d %s", status, diag)
+	}
+}
+
+// Commands without a server wait for one another, and not for long for a process that
+// stays.
+func TestCommandsAtOnce(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	p := startDemo(t, data)
+	p.stop(t, syscall.SIGTERM)
+	var all sync.WaitGroup
+	for n := range 6 {
+		all.Go(func() {
+			if status, _, diag := lethe(t, "member", "set", fmt.Sprintf("sam%d@example.com", n), "admin", "--data", data); status != 0 {
+				t.Errorf("command %d: status %d %s", n, status, diag)
+			}
+		})
+	}
+	all.Wait()
+	if got := strings.Count(must(t, "member", "list", "--data", data), "sam"); got != 6 {
+		t.Errorf("%d of 6 members were set", got)
+	}
+	lock, err := local.LockDir(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Unlock()
+	if status, _, diag := lethe(t, "member", "list", "--data", data); status != 5 || !strings.Contains(diag, "in use") {
+		t.Errorf("beside a process that stays: %d %s", status, diag)
 	}
 }

@@ -156,45 +156,53 @@ func (a *Accounts) SetMember(ctx context.Context, by dsr.By, project, name strin
 	return invited, nil
 }
 
+// A Removed role is one that somebody had, in a project or, without one, in the
+// organisation.
+type Removed struct {
+	Project string
+	Role    Role
+}
+
 // RemoveMember takes somebody's role away, in a project or, without one, in the
-// organisation and in all of its projects. Whoever has none left loses every session,
+// organisation and in all of its projects, and returns what it took, also where it is cut
+// off between them; done again it goes on. Whoever has none left loses every session,
 // token and secret with the last. Kinds: Forbidden, also for an admin who would remove
 // an owner; NotFound where they have none; NotAllowed for the last owner of the
 // organisation.
-func (a *Accounts) RemoveMember(ctx context.Context, by dsr.By, project, name string) error {
+func (a *Accounts) RemoveMember(ctx context.Context, by dsr.By, project, name string) (removed []Removed, err error) {
 	if err := checkLength(name); err != nil {
-		return err
+		return nil, err
 	}
 	where := []string{project}
 	if project == "" {
 		all, err := a.memberships(ctx, name)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		for p, m := range all {
 			// All of it or nothing, as far as can be known before.
 			power, _, err := a.stands(ctx, by, p)
 			if err != nil {
-				return err
+				return nil, err
 			}
 			if err := (&change{power: power}).mayTurn(m.Role, ""); err != nil {
-				return err
+				return nil, err
 			}
 			if p != "" {
 				where = append(where, p)
 			}
 		}
+		slices.Sort(where)
 		// The role in the organisation last: who removes themself could not go on, and
 		// until then it can be done again.
 		slices.Reverse(where)
 	}
-	found := false
 	for _, project := range where {
+		had := Role("")
 		err := a.changing(ctx, by, project, name, func(c *change) error {
-			if c.was.Role == "" {
+			if had = c.was.Role; had == "" {
 				return errNothing
 			}
-			found = true
 			if err := c.mayTurn(c.was.Role, ""); err != nil {
 				return err
 			}
@@ -209,13 +217,16 @@ func (a *Accounts) RemoveMember(ctx context.Context, by dsr.By, project, name st
 			return c.end(ctx)
 		})
 		if err != nil {
-			return err
+			return removed, err
+		}
+		if had != "" {
+			removed = append(removed, Removed{project, had})
 		}
 	}
-	if !found {
-		return kind.Say(kind.NotFound, "There is no member of this name here.")
+	if len(removed) == 0 {
+		return nil, kind.Say(kind.NotFound, "There is no member of this name here.")
 	}
-	return nil
+	return removed, nil
 }
 
 // A change is of what somebody has, as it stands.

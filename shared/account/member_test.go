@@ -2,6 +2,7 @@ package account_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -91,7 +92,7 @@ func TestWhoChangesRoles(t *testing.T) {
 			name, before := full(c.name), w.role(t, project, full(c.name))
 			var err error
 			if c.role == "" {
-				err = w.RemoveMember(t.Context(), by(full(c.by)), project, name)
+				_, err = w.RemoveMember(t.Context(), by(full(c.by)), project, name)
 			} else {
 				_, err = w.SetMember(t.Context(), by(full(c.by)), project, name, c.role)
 			}
@@ -123,8 +124,12 @@ func TestRolesOfProjects(t *testing.T) {
 		do   func() error
 		want kind.Kind
 	}{
-		{func() error { return w.MayHandle(t.Context(), account.Actor{Name: sam}, one.Project) }, ""},
-		{func() error { return w.MayHandle(t.Context(), account.Actor{Name: sam}, two.Project) }, kind.Forbidden},
+		{func() error {
+			return w.MayHandle(t.Context(), account.Actor{Name: sam}, one.Project, "see its requests")
+		}, ""},
+		{func() error {
+			return w.MayHandle(t.Context(), account.Actor{Name: sam}, two.Project, "see its requests")
+		}, kind.Forbidden},
 		{func() error { return w.MaySettle(t.Context(), account.Actor{Name: sam}) }, kind.Forbidden},
 		{func() error { _, err := w.SetMember(t.Context(), by(sam), two.ID, kim, account.Analyst); return err }, kind.Forbidden},
 		{func() error { _, err := w.SetMember(t.Context(), by(sam), "", kim, account.Analyst); return err }, kind.Forbidden},
@@ -144,7 +149,7 @@ func TestRolesOfProjects(t *testing.T) {
 	if _, err := w.MayImport(t.Context(), analyst, one.ID); err != nil {
 		t.Errorf("an analyst imports: %v", err)
 	}
-	if err := w.MayHandle(t.Context(), analyst, one.Project); kind.Of(err) != kind.Forbidden {
+	if err := w.MayHandle(t.Context(), analyst, one.Project, "see its requests"); kind.Of(err) != kind.Forbidden {
 		t.Errorf("an analyst handles requests: %v", err)
 	}
 	w.set(t, one.ID, kim, account.Consumer)
@@ -161,9 +166,9 @@ func TestTheLastOwnerStays(t *testing.T) {
 	w := newWorld()
 	c := w.found(t)
 	for _, do := range []func() error{
-		func() error { return w.RemoveMember(t.Context(), by(pat), "", pat) },
+		func() error { _, err := w.RemoveMember(t.Context(), by(pat), "", pat); return err },
 		func() error { _, err := w.SetMember(t.Context(), by(pat), "", pat, account.Admin); return err },
-		func() error { return w.RemoveMember(t.Context(), machine, "", pat) },
+		func() error { _, err := w.RemoveMember(t.Context(), machine, "", pat); return err },
 	} {
 		if err := do(); kind.Of(err) != kind.NotAllowed || kind.Sentence(err) == "" {
 			t.Errorf("got %v, want %v", err, kind.NotAllowed)
@@ -171,7 +176,7 @@ func TestTheLastOwnerStays(t *testing.T) {
 	}
 	// One of a project can go: the organisation's stand above it.
 	w.set(t, c.ProjectID, sam, account.Owner)
-	if err := w.RemoveMember(t.Context(), by(sam), c.ProjectID, sam); err != nil {
+	if _, err := w.RemoveMember(t.Context(), by(sam), c.ProjectID, sam); err != nil {
 		t.Error(err)
 	}
 	names := []string{pat, sam, kim}
@@ -217,7 +222,7 @@ func TestRemovedMemberIsOut(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := w.RemoveMember(t.Context(), by(pat), where, sam); err != nil {
+		if _, err := w.RemoveMember(t.Context(), by(pat), where, sam); err != nil {
 			t.Fatal(err)
 		}
 		if w.role(t, "", sam) != "" || w.role(t, c.ProjectID, sam) != "" {
@@ -238,7 +243,7 @@ func TestRemovedMemberIsOut(t *testing.T) {
 		if _, _, err := w.MakeToken(t.Context(), by(sam), sam); kind.Of(err) != kind.Forbidden {
 			t.Errorf("an analyst makes a token: %v", err)
 		}
-		if err := w.RemoveMember(t.Context(), by(pat), where, sam); err != nil {
+		if _, err := w.RemoveMember(t.Context(), by(pat), where, sam); err != nil {
 			t.Fatal(err)
 		}
 		if _, _, err := w.SignIn(t.Context(), "192.0.2.1", link); kind.Of(err) != kind.Unauthorized {
@@ -285,7 +290,7 @@ func TestRemovalEndsAll(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := w.RemoveMember(t.Context(), by(pat), "", sam); err != nil {
+	if _, err := w.RemoveMember(t.Context(), by(pat), "", sam); err != nil {
 		t.Fatal(err)
 	}
 	w.set(t, "", sam, account.Analyst) // for somebody else, at the same providers
@@ -384,7 +389,7 @@ func TestServiceAccounts(t *testing.T) {
 	if _, err := w.RotateServiceSecret(t.Context(), by(pat), c.ProjectID, name, -time.Hour); kind.Of(err) != kind.Invalid {
 		t.Errorf("overlap in the past: %v", err)
 	}
-	if err := w.RemoveMember(t.Context(), by(pat), c.ProjectID, name); err != nil || works(third) {
+	if _, err := w.RemoveMember(t.Context(), by(pat), c.ProjectID, name); err != nil || works(third) {
 		t.Errorf("removed: %v, %v", works(third), err)
 	}
 	if _, _, err := w.MakeToken(t.Context(), by(name), name); kind.Of(err) != kind.Forbidden {
@@ -489,14 +494,18 @@ func TestRemovalIsWhole(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.RemoveMember(t.Context(), by(kim), "", sam); kind.Of(err) != kind.Forbidden {
+	if _, err := w.RemoveMember(t.Context(), by(kim), "", sam); kind.Of(err) != kind.Forbidden {
 		t.Errorf("an admin removes who owns a project: %v", err)
 	}
 	if _, err := w.Bearer(t.Context(), token); err != nil || w.role(t, "", sam) == "" || w.role(t, c.ProjectID, sam) == "" {
 		t.Errorf("half of it was done: %v", err)
 	}
 	w.set(t, "", sam, account.Owner)
-	if err := w.RemoveMember(t.Context(), by(sam), "", sam); err != nil || w.role(t, "", sam) != "" || w.role(t, c.ProjectID, sam) != "" {
+	removed, err := w.RemoveMember(t.Context(), by(sam), "", sam)
+	if want := []account.Removed{{Project: c.ProjectID, Role: account.Owner}, {Role: account.Owner}}; !slices.Equal(removed, want) {
+		t.Errorf("removed %v, want %v", removed, want)
+	}
+	if err != nil || w.role(t, "", sam) != "" || w.role(t, c.ProjectID, sam) != "" {
 		t.Errorf("somebody removes themself: %v; left %q and %q", err, w.role(t, "", sam), w.role(t, c.ProjectID, sam))
 	}
 }
@@ -537,7 +546,7 @@ func TestRemovedMeanwhile(t *testing.T) {
 			// Between the look at the role and the write: the head of a trail is read last.
 			if !removed && k.SK == "head" {
 				removed = true
-				if err := w.RemoveMember(t.Context(), by(pat), "", sam); err != nil {
+				if _, err := w.RemoveMember(t.Context(), by(pat), "", sam); err != nil {
 					t.Error(err)
 				}
 			}
@@ -557,7 +566,7 @@ func TestNamesThatCannotBe(t *testing.T) {
 			_, err := w.SetMember(t.Context(), by(pat), c.ProjectID, long, account.Admin)
 			return err
 		},
-		"RemoveMember":        func() error { return w.RemoveMember(t.Context(), by(pat), "", long) },
+		"RemoveMember":        func() error { _, err := w.RemoveMember(t.Context(), by(pat), "", long); return err },
 		"RotateServiceSecret": func() error { _, err := w.RotateServiceSecret(t.Context(), by(pat), c.ProjectID, long, 0); return err },
 		"Tokens":              func() error { _, err := w.Tokens(t.Context(), long); return err },
 		"RenameProject": func() error {

@@ -26,19 +26,19 @@ func (e *edge) accountRoutes() []route {
 		{method: http.MethodPost, pattern: tokens + "/{token_id}/replace", serve: e.replaceToken, about: forNone, people: true},
 		{method: http.MethodGet, pattern: "/api/app/projects", serve: e.projects, about: forNone, people: true},
 		{method: http.MethodPost, pattern: "/api/app/projects", serve: e.makeProject, about: forNone, people: true},
-		{method: http.MethodPatch, pattern: project, serve: e.renameProject, people: true},
-		{method: http.MethodPost, pattern: project + "/rotate", serve: e.rotateProject, people: true},
-		{method: http.MethodPost, pattern: project + "/transfer", serve: e.transferProject, people: true},
-		{method: http.MethodGet, pattern: members, serve: e.members, people: true},
-		{method: http.MethodPut, pattern: members, serve: e.setMember, people: true},
-		{method: http.MethodDelete, pattern: members, serve: e.removeMember, people: true},
+		{method: http.MethodPatch, pattern: project, serve: e.renameProject, people: true, may: "change it or hand it over"},
+		{method: http.MethodPost, pattern: project + "/rotate", serve: e.rotateProject, people: true, may: "change it or hand it over"},
+		{method: http.MethodPost, pattern: project + "/transfer", serve: e.transferProject, people: true, may: "change it or hand it over"},
+		{method: http.MethodGet, pattern: members, serve: e.members, people: true, may: "see or change its members"},
+		{method: http.MethodPut, pattern: members, serve: e.setMember, people: true, may: "see or change its members"},
+		{method: http.MethodDelete, pattern: members, serve: e.removeMember, people: true, may: "see or change its members"},
 		{method: http.MethodGet, pattern: organisation + "/members", serve: e.settling(e.members), about: forNone, people: true},
 		{method: http.MethodPut, pattern: organisation + "/members", serve: e.settling(e.setMember), about: forNone, people: true},
 		{method: http.MethodDelete, pattern: organisation + "/members", serve: e.settling(e.removeMember), about: forNone, people: true},
-		{method: http.MethodPost, pattern: services, serve: e.makeService, people: true},
-		{method: http.MethodPost, pattern: services + "/rotate", serve: e.rotateService, people: true},
-		{method: http.MethodGet, pattern: audit, serve: e.audit, people: true},
-		{method: http.MethodGet, pattern: audit + "/verify", serve: e.verifyAudit, people: true},
+		{method: http.MethodPost, pattern: services, serve: e.makeService, people: true, may: "manage its service accounts"},
+		{method: http.MethodPost, pattern: services + "/rotate", serve: e.rotateService, people: true, may: "manage its service accounts"},
+		{method: http.MethodGet, pattern: audit, serve: e.audit, people: true, may: "read its audit trail"},
+		{method: http.MethodGet, pattern: audit + "/verify", serve: e.verifyAudit, people: true, may: "read its audit trail"},
 		{method: http.MethodGet, pattern: organisation + "/audit", serve: e.settling(e.audit), about: forNone, people: true},
 		{method: http.MethodGet, pattern: organisation + "/mail", serve: e.settling(e.mail), about: forNone, people: true},
 		{method: http.MethodGet, pattern: organisation + "/audit/verify", serve: e.settling(e.verifyAudit), about: forNone, people: true},
@@ -362,11 +362,21 @@ func (e *edge) removeMember(c *call) error {
 	if err != nil {
 		return err
 	}
-	if err := e.Accounts.RemoveMember(c.r.Context(), c.by(), c.project.ID, name); err != nil {
+	removed, err := e.Accounts.RemoveMember(c.r.Context(), c.by(), c.project.ID, name)
+	if err != nil {
 		return err
 	}
-	c.w.WriteHeader(http.StatusNoContent)
-	return nil
+	shown := make([]removedRole, len(removed))
+	for i, r := range removed {
+		shown[i] = removedRole{json.Number(r.Project), string(r.Role)}
+	}
+	return c.ok(http.StatusOK, shown)
+}
+
+// removedRole is a role that was taken away.
+type removedRole struct {
+	Project json.Number `json:"project_id,omitempty"` // without it, in the organisation
+	Role    string      `json:"role"`
 }
 
 // madeService is a service account with a secret that was just made.

@@ -72,6 +72,10 @@ func TestTokensByTheAPI(t *testing.T) {
 	if a := w.as("Bearer "+token, "GET", w.at(retrievals), ""); a.Code != 200 {
 		t.Errorf("the old token in the overlap: got %d", a.Code)
 	}
+	// Whoever replaces it once more would have two in its place, and not know it.
+	if a := w.as(session, "POST", "/api/app/tokens/"+made.text("token_id")+"/replace", `{"overlap_days":9}`); a.Code != http.StatusConflict || !strings.Contains(a.body.Error, "was replaced already") {
+		t.Errorf("replaced once more in the overlap: got %d %s", a.Code, a.Body)
+	}
 	w.advance(49 * time.Hour)
 	session = w.signIn("pat@example.com")
 	if a := w.as("Bearer "+token, "GET", w.at(retrievals), ""); a.Code != 401 || !strings.Contains(a.body.Error, "expired") {
@@ -171,7 +175,7 @@ func TestRolesOfTheAPI(t *testing.T) {
 			{"GET", "/api/app/audit?token=" + other, "", 200, false},
 			{"GET", "/api/app/organisation/members", "", 200, false},
 			{"PUT", "/api/app/organisation/members", `{"name":"kim@example.com","role":"analyst"}`, 200, false},
-			{"DELETE", "/api/app/organisation/members", `{"name":"pat@example.com"}`, 204, false},
+			{"DELETE", "/api/app/organisation/members", `{"name":"pat@example.com"}`, 200, false},
 			{"GET", "/api/app/organisation/audit", "", 200, false},
 			{"GET", "/api/app/organisation/mail", "", 200, false},
 			{"POST", "/api/app/projects", `{"name":"x"}`, 201, false},
@@ -182,8 +186,13 @@ func TestRolesOfTheAPI(t *testing.T) {
 			if !c.may {
 				want = http.StatusForbidden
 			}
-			if a := w.as(proof, c.method, c.path, c.body); a.Code != want {
+			a := w.as(proof, c.method, c.path, c.body)
+			if a.Code != want {
 				t.Errorf("%s: %s %s: got %d %s, want %d", who, c.method, c.path, a.Code, a.body.Error, want)
+			}
+			// The sentence is of what was asked for.
+			if about := strings.Contains(c.path, "data-retrievals"); want == 403 && strings.Contains(a.body.Error, "requests") != about {
+				t.Errorf("%s: %s %s says %q", who, c.method, c.path, a.body.Error)
 			}
 		}
 	}
@@ -194,7 +203,7 @@ func TestRolesOfTheAPI(t *testing.T) {
 	if a := w.as(proofs["admin"], "GET", w.at(retrievals), ""); a.Code != 403 {
 		t.Errorf("an admin who is none any more: got %d", a.Code)
 	}
-	if a := w.as(session, "DELETE", w.at("/api/app/members"), `{"name":"admin@example.com"}`); a.Code != 204 {
+	if a := w.as(session, "DELETE", w.at("/api/app/members"), `{"name":"admin@example.com"}`); a.Code != 200 || !strings.Contains(a.Body.String(), `"results":[{"project_id":`+w.ProjectID+`,"role":"analyst"}]`) {
 		t.Errorf("remove: got %d %s", a.Code, a.Body)
 	}
 	if a := w.as(proofs["admin"], "GET", "/api/app/me", ""); a.Code != 401 {
@@ -290,6 +299,18 @@ func TestAuditByTheAPI(t *testing.T) {
 	}
 	if a := w.as(session, "GET", "/api/app/organisation/audit/verify", ""); a.Code != 200 || !strings.Contains(a.Body.String(), `"faults":[]`) {
 		t.Errorf("verify: got %d %s", a.Code, a.Body)
+	}
+}
+
+// Who is not known is told what is good for the route.
+func TestWhatProvesWhoOneIs(t *testing.T) {
+	w := newWorld(t)
+	for path, says := range map[string]string{w.at(retrievals): "a GDPR token", "/api/app/me": "a session", w.at("/api/app/members"): "a session"} {
+		for _, proof := range []string{"", "Digest x"} {
+			if a := w.as(proof, "GET", path, ""); a.Code != 401 || !strings.Contains(a.body.Error, says) || strings.Contains(a.body.Error, "session") != (says == "a session") {
+				t.Errorf("%s with %q: got %d %s", path, proof, a.Code, a.body.Error)
+			}
+		}
 	}
 }
 
