@@ -345,11 +345,11 @@ func (s *Service) letterOf(r Request, w what) letter {
 		l.paragraphs = []string{r.Reason, about, "Look at what it would take, and confirm it or cancel it. It is not cancelled by itself: when nothing is done it becomes overdue."}
 	case r.Status == Success && r.Type == Export:
 		l.subject = "An export is ready"
-		l.paragraphs = []string{fmt.Sprintf("The %s that you asked for is ready: %d events and %d profiles.", name, r.Before.Events, r.Before.Profiles), about,
+		l.paragraphs = []string{fmt.Sprintf("The %s that you asked for is ready: %s and %s.", name, several(r.Before.Events, "event"), several(r.Before.Profiles, "profile")), about,
 			fmt.Sprintf("It can be downloaded until %s.", r.Day(r.Finished.Add(s.Settings.ArchiveLife)))}
 	case r.Status == Success:
 		l.subject = "A deletion is complete"
-		l.paragraphs = []string{fmt.Sprintf("The %s that you asked for is complete. ", name) + fmt.Sprintf(remains[r.Disclosure], r.Before.Events, r.Before.Profiles) + " Its certificate can be downloaded.", about}
+		l.paragraphs = []string{fmt.Sprintf("The %s that you asked for is complete. ", name) + fmt.Sprintf(remains[r.Disclosure], several(r.Before.Events, "event"), several(r.Before.Profiles, "profile")) + " Its certificate can be downloaded.", about}
 	default:
 		l.subject = "A request failed"
 		l.paragraphs = []string{fmt.Sprintf("The %s that you asked for ended in failure. %s", name, r.Reason), about}
@@ -364,9 +364,17 @@ func (s *Service) letterOf(r Request, w what) letter {
 
 // remains says what became of so many events and profiles.
 var remains = map[Disclosure]string{
-	Data:       "%d events and %d profiles were there, and none is left.",
-	Categories: "%d events were made bare, so that of each only its name and its day are left, and %d profiles were removed.",
-	Sources:    "The properties that describe the means of collection were taken out of %d events and %d profiles, which stay.",
+	Data:       "Of %s and %s that were there none is left.",
+	Categories: "Of %s, made bare, only the name and the day are left, and of %s nothing.",
+	Sources:    "The properties that describe the means of collection were taken out of %s and %s, which stay.",
+}
+
+// several is a number of things, of which one has a name.
+func several(n int64, one string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %ss", n, one)
 }
 
 // inProject is the project of r as people know it.
