@@ -210,3 +210,32 @@ func TestCommandsAtOnce(t *testing.T) {
 		t.Errorf("beside a process that stays: %d %s", status, diag)
 	}
 }
+
+// What the trails call things is a noun and a verb.
+func TestActions(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	p := startDemo(t, data, "--cancel-window", "0")
+	p.await(t, retrievals, p.submit(t, retrievals, "user-0001"), "SUCCESS")
+	p.await(t, deletions, p.submit(t, deletions, "user-0001"), "SUCCESS")
+	p.await(t, deletions, p.submit(t, deletions, "nobody"), "FAILURE")
+	must(t, "project", "rename", "Shop", "--data", data)
+	link := must(t, "sign-in", demoOwner, "--data", data)
+	_, link, _ = strings.Cut(strings.TrimSpace(link), "link=")
+	if a := p.do(t, http.MethodPost, "/api/app/session", `{"link":"`+link+`"}`); a.status != http.StatusCreated {
+		t.Errorf("sign in: %d %s", a.status, a.body)
+	}
+	trails := must(t, "audit", "export", "--data", data) + must(t, "audit", "export", "--organisation", "--data", data)
+	actions := map[string]bool{}
+	for _, found := range regexp.MustCompile(`"action":"([^"]*)"`).FindAllStringSubmatch(trails, -1) {
+		actions[found[1]] = true
+		if !regexp.MustCompile(`^[a-z]+(-[a-z]+)*\.[a-z]+(-[a-z]+)*$`).MatchString(found[1]) {
+			t.Errorf("the action %q is no noun and verb", found[1])
+		}
+	}
+	for _, want := range []string{"export.submit", "export.finish", "deletion.begin", "deletion.finish", "deletion.fail", "project.rename", "link.make", "session.begin"} {
+		if !actions[want] {
+			t.Errorf("no entry is called %s: %v", want, actions)
+		}
+	}
+	p.stop(t, syscall.SIGTERM)
+}

@@ -305,7 +305,7 @@ func TestTrailAfterARestore(t *testing.T) {
 	}
 	told := 0
 	for _, e := range w.trail(t, c.ProjectID) {
-		if e.Action == "restore" && strings.Contains(e.Detail, "entries 2 to 4") {
+		if e.Action == "backup.restore" && strings.Contains(e.Detail, "entries 2 to 4") {
 			told++
 		}
 	}

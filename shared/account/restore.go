@@ -44,7 +44,7 @@ func (a *Accounts) EndTokens(ctx context.Context, keep func(owner, token string)
 	if err != nil {
 		return ended, kind.Wrap(op, err)
 	}
-	e := dsr.Entry{Time: now, Actor: "lethe", Action: "tokens.end", Detail: fmt.Sprintf("%d tokens, sessions and sign-in links, after a restore", ended)}
+	e := dsr.Entry{Time: now, Actor: "lethe", Action: "token.end", Detail: fmt.Sprintf("%d tokens, sessions and sign-in links, after a restore", ended)}
 	return ended, kind.Wrap(op, a.Record(ctx, e, made...))
 }
 

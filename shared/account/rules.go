@@ -127,7 +127,7 @@ func (a *Accounts) turnRules(ctx context.Context, by dsr.By, project string, was
 		}
 		ops = append(ops, table.Put(table.Item{Key: part.key, Data: data}, table.IfAt(versions[part.key])))
 		entries = append(entries, dsr.Entry{
-			Project: part.trail, Time: now, Actor: by.Actor, From: by.From, Action: "settings." + part.name, Detail: strings.Join(changed, "; "),
+			Project: part.trail, Time: now, Actor: by.Actor, From: by.From, Action: "settings.change", Detail: strings.Join(changed, "; "),
 		})
 	}
 	if len(ops) == 0 {

@@ -79,7 +79,7 @@ func TestAuditEntriesGo(t *testing.T) {
 	}
 	record := func() {
 		t.Helper()
-		if err := w.Record(t.Context(), dsr.Entry{Project: c.ProjectID, Time: w.now, Action: "submit export"}); err != nil {
+		if err := w.Record(t.Context(), dsr.Entry{Project: c.ProjectID, Time: w.now, Action: "export.submit"}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -319,7 +319,7 @@ func (a *Accounts) restored(ctx context.Context, files blob.Bucket, seals Seals,
 	if err != nil {
 		return err
 	}
-	e := dsr.Entry{Time: a.clock().UTC(), Actor: "lethe", Action: "restore"}
+	e := dsr.Entry{Time: a.clock().UTC(), Actor: "lethe", Action: "backup.restore"}
 	if trail != organisationTrail {
 		e.Project = trail
 	}

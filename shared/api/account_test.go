@@ -263,7 +263,7 @@ func TestAuditByTheAPI(t *testing.T) {
 	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &last); err != nil || a.Code != 200 || a.Header().Get("Lethe-Next") != "" {
 		t.Fatalf("got %d %s, %v", a.Code, a.Body, err)
 	}
-	if last.Number != len(lines) || last.Actor != "pat@example.com" || last.Action != "submit export" || last.Task != task || last.From != "192.0.2.1" {
+	if last.Number != len(lines) || last.Actor != "pat@example.com" || last.Action != "export.submit" || last.Task != task || last.From != "192.0.2.1" {
 		t.Errorf("got %+v", last)
 	}
 	if strings.Contains(a.Body.String(), "somebody") {
@@ -292,7 +292,7 @@ func TestAuditByTheAPI(t *testing.T) {
 		t.Errorf("verify: got %d %s", a.Code, a.Body)
 	}
 	a = w.as(session, "GET", "/api/app/organisation/audit", "")
-	for _, action := range []string{"found", "sign-in.link", "sign-in by link"} {
+	for _, action := range []string{"organisation.found", "link.make", "session.begin"} {
 		if !strings.Contains(a.Body.String(), `"action":"`+action+`"`) {
 			t.Errorf("the organisation's trail does not tell of %q: %s", action, a.Body)
 		}

@@ -224,14 +224,14 @@ const mostNews = 50
 
 // tell makes the operations by which a sweep tells people of r, which has just come to
 // status to; none where nobody is to be told, or mail is not sent.
-func (s *Service) tell(r Request, was, to Status, action string) ([]table.Op, error) {
+func (s *Service) tell(r Request, was, to Status, verb string) ([]table.Op, error) {
 	n := news{Task: r.Task, Attempt: r.Attempt}
 	switch {
 	case !s.Settings.Mail:
 		return nil, nil
 	case was.Open() && (to == Success || to == Failure):
 		n.What = newsEnded
-	case r.Hold == HoldGuard && action == holdDeletion:
+	case r.Hold == HoldGuard && verb == hold:
 		n.What = newsHeld
 	default:
 		return nil, nil

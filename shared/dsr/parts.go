@@ -89,8 +89,8 @@ type ExpiringToken struct {
 type Entry struct {
 	Project string    `json:"project,omitempty"` // empty for what concerns the organisation
 	Time    time.Time `json:"time"`
-	Actor   string    `json:"actor"` // a mail address, or "lethe" for what the program did itself
-	Action  string    `json:"action"`
+	Actor   string    `json:"actor"`            // a mail address, or "lethe" for what the program did itself
+	Action  string    `json:"action"`           // a noun and a verb, as in "deletion.submit"
 	Detail  string    `json:"detail,omitempty"` // which member, token or setting, what it was and what it is
 	Task    string    `json:"task,omitempty"`   // the request
 	From    string    `json:"from,omitempty"`   // network address

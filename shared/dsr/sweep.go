@@ -136,6 +136,6 @@ func (s *Service) breakOff(ctx context.Context, r Request, version table.Version
 func (s *Service) fail(ctx context.Context, r Request, version table.Version, reason string) error {
 	r.Reason = reason
 	r.Finished = s.now()
-	_, err := s.move(ctx, r, version, Failure, program, "fail "+string(r.Type))
+	_, err := s.move(ctx, r, version, Failure, program, "fail")
 	return err
 }
