@@ -257,15 +257,16 @@ func (s *Service) tellNews(ctx context.Context) error {
 		for _, item := range page.Items {
 			n, err := decode[news](item)
 			done := err != nil // it cannot be told
-			if err == nil {
+			switch {
+			case err != nil:
+			case newsOf(item.SK).Before(s.now().Add(-n.life())):
+				s.Log.ErrorContext(ctx, "news could not be mailed, and is given up", "about", n.of(), "after", n.life())
+				done = true
+			default:
 				done, err = s.tellOne(ctx, n)
 			}
 			if err != nil {
 				failed = kind.Wrap("tell of "+n.of(), err)
-			}
-			if !done && newsOf(item.SK).Before(s.now().Add(-n.life())) {
-				s.Log.ErrorContext(ctx, "news could not be mailed, and is given up", "about", n.of(), "after", n.life())
-				done = true
 			}
 			if done {
 				if err := s.Control.WriteMany(ctx, []table.Op{table.Delete(item.Key, table.Cond{})}); err != nil {
