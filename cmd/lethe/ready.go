@@ -24,14 +24,14 @@ func announce(out io.Writer, url string, s settings, f first) error {
   project token  %[5]s
 
 Sign in, within 15 minutes:  %[6]s
-Another link:                lethe sign-in %[3]s --data %[2]s --url %[1]s
+Another link:                lethe sign-in %[3]s --data %[2]s --url %[7]s
 A token for the GDPR API:    lethe token make %[3]s --data %[2]s
-`, url, s.data, f.owner, f.project.ID, f.project.Token, dsr.LinkURL(s.base(url), f.link))
+`, url, s.data, f.owner, f.project.ID, f.project.Token, dsr.LinkURL(s.base(url), f.link), s.base(url))
 		return err
 	}
 	d := f.demo
 	if d == nil {
-		_, err := fmt.Fprintf(out, "Lethe is ready at %[1]s, data in %[2]s. Ctrl-C stops it.\nTo sign in: lethe sign-in EMAIL --data %[2]s --url %[1]s\n", url, s.data)
+		_, err := fmt.Fprintf(out, "Lethe is ready at %[1]s, data in %[2]s. Ctrl-C stops it.\nTo sign in: lethe sign-in EMAIL --data %[2]s --url %[3]s\n", url, s.data, s.base(url))
 		return err
 	}
 	_, err := fmt.Fprintf(out, `Lethe is ready: a demo with made-up data, for this machine only. Ctrl-C stops it.

@@ -103,8 +103,9 @@ func (a *Accounts) SetMember(ctx context.Context, by dsr.By, project, name strin
 	} else if role == Owner {
 		return false, kind.Say(kind.Invalid, "A service account cannot be an owner. Make it an admin.")
 	}
-	counted := false
+	counted, limited := false, false
 	err = a.changing(ctx, by, project, name, func(c *change) error {
+		invited = false
 		if !isHuman(name) && c.version == 0 {
 			return kind.Say(kind.NotFound, "There is no service account of this name. A person is named by a mail address.")
 		}
@@ -129,9 +130,9 @@ func (a *Accounts) SetMember(ctx context.Context, by dsr.By, project, name strin
 				if err != nil && kind.Of(err) != kind.Throttled {
 					return err
 				}
-				counted, invited = true, err == nil
+				counted, limited = true, err != nil
 			}
-			if invited {
+			if invited = isHuman(name) && !limited; invited {
 				where := "the organisation"
 				if project != "" {
 					where = "the project " + c.place

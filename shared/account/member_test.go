@@ -557,6 +557,29 @@ func TestRemovedMeanwhile(t *testing.T) {
 	}
 }
 
+// Of two who give somebody the same first role one has invited them.
+func TestInvitedOnce(t *testing.T) {
+	w := newWorld()
+	project := w.found(t).ProjectID
+	first := false
+	slow := &meeting{Table: w.control, after: func(k table.Key) {
+		if k.SK == "head" && !first {
+			first = true
+			if invited, err := w.SetMember(t.Context(), by(pat), project, kim, account.Admin); err != nil || !invited {
+				t.Errorf("the first: invited %v, %v", invited, err)
+			}
+		}
+	}}
+	late := account.New(slow, func() time.Time { return w.now })
+	if invited, err := late.SetMember(t.Context(), by(pat), project, kim, account.Admin); err != nil || invited {
+		t.Errorf("the second: invited %v, %v", invited, err)
+	}
+	waiting, err := w.control.Query(t.Context(), table.Query{PK: "news"})
+	if err != nil || len(waiting.Items) != 1 || strings.Contains(string(waiting.Items[0].Data), "link=") {
+		t.Errorf("%d invitations wait, %v", len(waiting.Items), err)
+	}
+}
+
 func TestNamesThatCannotBe(t *testing.T) {
 	w := newWorld()
 	c := w.found(t)
