@@ -205,7 +205,7 @@ func (r *restoration) compare(ctx context.Context, staged *local.Staged, service
 		}
 		err = account.New(control, p.Clock).KeepHeads(ctx, p.Bucket, p.Keys)
 		if kind.Of(err) == kind.Corrupt {
-			log.WarnContext(ctx, "an audit trail of the replaced directory was changed by hand, and is not told of", "error", err)
+			log.WarnContext(ctx, "an audit trail of the replaced directory does not hold the head that was kept of it last, so nothing tells how far it had gone", "error", err)
 			err = nil
 		}
 		return err
