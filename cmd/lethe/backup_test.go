@@ -47,6 +47,7 @@ type restored struct {
 	Held     int    `json:"requests_held"`
 	Ended    int    `json:"tokens_ended"`
 	Token    string `json:"gdpr_token"`
+	Owner    string `json:"gdpr_token_of"`
 	Replaced string `json:"replaced"`
 }
 
@@ -107,6 +108,13 @@ func TestBackupAndRestore(t *testing.T) {
 		t.Errorf("serve of a backup: status %d %q", status, diag)
 	}
 	got := restore(t, backup, "--data", data)
+	must(t, "audit", "verify", "--data", data)
+	if trail := must(t, "audit", "export", "--data", data); !strings.Contains(trail, "were lost with the records of after the backup") {
+		t.Errorf("the audit trail does not tell of entries that were lost: %s", trail)
+	}
+	if got.Owner != demoOwner {
+		t.Errorf("the new token is told to be of %q", got.Owner)
+	}
 	if got.Erasures != 1 || got.Erased.Events != 2 || got.Erased.Edges != 1 || got.Erased.Subjects != 2 || got.OptOuts != 1 || got.Archives != 1 || got.Held != 1 || got.Ended != 1 || len(got.Gaps) > 0 || got.Lost == nil || len(got.Lost) > 0 || len(got.Alone) != 1 || got.Alone[0].Task != erased {
 		t.Errorf("restore tells %+v", got)
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // A link that the machine's administrator made signs somebody in in a browser, for as
@@ -104,13 +105,48 @@ func TestSignInLinksAreMailed(t *testing.T) {
 	if a.status != http.StatusOK {
 		t.Errorf("%d %s", a.status, a.body)
 	}
-	found, err := filepath.Glob(filepath.Join(outbox, "*.eml"))
-	if err != nil || len(found) != 1 {
-		t.Fatalf("%d mails, %v", len(found), err)
+	if text := mailIn(t, outbox); !strings.Contains(text, "https://lethe.example/sign-in?link=3D") {
+		t.Error(text)
 	}
-	text, err := os.ReadFile(found[0])
-	if plain := strings.ReplaceAll(string(text), "=\r\n", ""); err != nil || !strings.Contains(plain, "https://lethe.example/sign-in?link=3D") {
-		t.Errorf("%v\n%s", err, text)
+	p.stop(t, syscall.SIGTERM)
+}
+
+// mailIn waits for the one mail in an outbox.
+func mailIn(t *testing.T, outbox string) string {
+	t.Helper()
+	for range 100 {
+		found, err := filepath.Glob(filepath.Join(outbox, "*.eml"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(found) == 1 {
+			text, err := os.ReadFile(found[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			return strings.ReplaceAll(string(text), "=\r\n", "")
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	t.Fatal("no mail, or several")
+	return ""
+}
+
+// Who is given a role while no server runs is invited when one does.
+func TestInvitedWithoutAServer(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	p := startDemo(t, data)
+	p.stop(t, syscall.SIGTERM)
+	status, out, diag := lethe(t, "member", "set", "sam@example.com", "admin", "--data", data)
+	if status != 0 || !strings.Contains(out, "sam@example.com") || !strings.Contains(diag, "lethe sign-in sam@example.com --data "+data) {
+		t.Errorf("%d %s %s", status, out, diag)
+	}
+	if status, _, diag := lethe(t, "member", "set", "sam@example.com", "analyst", "--data", data); status != 0 || diag != "" {
+		t.Errorf("another role: %d %s", status, diag)
+	}
+	p = startDemo(t, data)
+	if text := mailIn(t, filepath.Join(data, "outbox")); !strings.Contains(text, "To: sam@example.com") || !strings.Contains(text, p.URL+"/sign-in?link=3D") {
+		t.Error(text)
 	}
 	p.stop(t, syscall.SIGTERM)
 }

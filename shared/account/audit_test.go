@@ -254,7 +254,7 @@ func TestEntriesGoInOrder(t *testing.T) {
 	w := newWorld()
 	c := w.found(t)
 	settle := func(months int) {
-		if _, err := w.SetRules(t.Context(), c.ProjectID, dsr.By{}, func(r *dsr.Rules) error { r.KeepRecords = months; return nil }); err != nil {
+		if _, err := w.SetRules(t.Context(), c.ProjectID, machine, func(r *dsr.Rules) error { r.KeepRecords = months; return nil }); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -305,12 +305,56 @@ func TestTrailAfterARestore(t *testing.T) {
 	}
 	told := 0
 	for _, e := range w.trail(t, c.ProjectID) {
-		if e.Action == "restore" && strings.Contains(e.Detail, "entries 2 to 4") {
+		if e.Action == "backup.restore" && strings.Contains(e.Detail, "entries 2 to 4") {
 			told++
 		}
 	}
 	if told == 0 {
 		t.Errorf("no entry tells what was lost: %+v", w.trail(t, c.ProjectID))
+	}
+}
+
+// A restore of a backup that has its own heads takes over those of the bucket that it
+// takes the place of, as far as they are of this deployment.
+func TestHeadsAreAdopted(t *testing.T) {
+	w := newWorld()
+	c := w.found(t)
+	clock := func() time.Time { return w.now }
+	replaced, restored := blob.NewMemory(clock), blob.NewMemory(clock)
+	for _, files := range []blob.Bucket{replaced, restored} {
+		if err := w.KeepHeads(t.Context(), files, seals); err != nil {
+			t.Fatal(err)
+		}
+	}
+	old := w.snapshot(t)
+	for range 3 { // the last head is of the day of the backup's, the others are not
+		w.record(t, c.ProjectID, "after the backup")
+		if err := w.KeepHeads(t.Context(), replaced, seals); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.control = old
+	w.Accounts = account.New(old, clock)
+	// One that somebody else has sealed, or nobody, tells nothing.
+	for name, text := range map[string]string{"2026-03-10": `{"trail":"` + c.ProjectID + `","number":99,"seal":"x"}`, "2026-03-11": "{"} {
+		if err := replaced.Put(t.Context(), "audit/"+c.ProjectID+"/"+name+".json", strings.NewReader(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.now = w.now.Add(time.Minute)
+	for range 2 {
+		if err := account.AdoptHeads(t.Context(), restored, replaced, seals); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Restored(t.Context(), restored, seals); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if v := w.verify(t, restored, c.ProjectID); len(v.Faults) > 0 {
+		t.Errorf("after the restore: %+v", v)
+	}
+	if trail := w.trail(t, c.ProjectID); !strings.Contains(trail[1].Detail, "entries 2 to 4") {
+		t.Errorf("nothing tells what was lost: %+v", trail)
 	}
 }
 
@@ -339,6 +383,11 @@ func TestVerifyExport(t *testing.T) {
 		v, err := account.VerifyExport(strings.NewReader(strings.Join(c.lines, "\n")+"\n"), w.now)
 		if err != nil || !strings.Contains(strings.Join(v.Faults, " "), c.says) || c.says == "" && len(v.Faults) > 0 {
 			t.Errorf("%s: got %+v, %v, want %q", name, v, err, c.says)
+		}
+	}
+	for _, empty := range []string{"", "\n"} {
+		if v, err := account.VerifyExport(strings.NewReader(empty), w.now); err != nil || len(v.Faults) != 1 || !strings.Contains(v.Faults[0], "holds no entry") {
+			t.Errorf("an empty file: got %+v, %v", v, err)
 		}
 	}
 	if _, err := account.VerifyExport(strings.NewReader("hello\n"), w.now); kind.Of(err) != kind.Invalid {

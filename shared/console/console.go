@@ -23,9 +23,10 @@ import (
 type Parts struct {
 	Accounts *account.Accounts
 	Service  *dsr.Service
-	// Sender mails sign-in links. Where it is nil nobody is mailed, and the page for
-	// signing in names LinkCommand, the command that prints a link.
-	Sender      dsr.Sender
+	// Mails means that sign-in links are mailed, by whatever process of the deployment
+	// delivers mail. Without it nobody is mailed, and the page for signing in names
+	// LinkCommand, the command that prints a link.
+	Mails       bool
 	LinkCommand string
 
 	// PublicURL is the address that people reach the server at, without a path. Empty
@@ -41,15 +42,9 @@ type Parts struct {
 	Log   *slog.Logger
 }
 
-// LinkURL is the address of the page for what a sign-in link holds, at a server that is
-// reached at base.
-func LinkURL(base, secret string) string {
-	return strings.TrimSuffix(base, "/") + signInPath + "?link=" + url.QueryEscape(secret)
-}
-
 const (
 	homePath     = "/"
-	signInPath   = "/sign-in"
+	signInPath   = dsr.SignInPath
 	linkPath     = "/sign-in/link"
 	providerPath = "/sign-in/provider"
 	// CallbackPath is where a provider sends people back to: its client has to be given

@@ -175,7 +175,7 @@ func TestOptingOutConcernsThePerson(t *testing.T) {
 		t.Fatalf("%d entries of the audit trail, %v; want 2", len(audit.Items), err)
 	}
 	for _, item := range audit.Items {
-		if text := string(item.Data); !strings.Contains(text, `"opt `) || !strings.Contains(text, pat.Actor) || strings.Contains(text, "ann") {
+		if text := string(item.Data); !strings.Contains(text, `"opt-out.`) || !strings.Contains(text, pat.Actor) || strings.Contains(text, "ann") {
 			t.Errorf("the audit trail tells %s", text)
 		}
 	}
@@ -694,7 +694,7 @@ func TestOptOutsInTheAuditTrail(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := w.stored()
-	for _, action := range []string{"opt out", "opt in"} {
+	for _, action := range []string{"opt-out.add", "opt-out.remove"} {
 		want := `"action":"` + action + `","subjects":["` + w.keys.Mark(project, "ann") + `"]`
 		if !strings.Contains(text, want) {
 			t.Errorf("the trail does not have %s", want)

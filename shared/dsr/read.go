@@ -216,7 +216,7 @@ func (s *Service) Download(ctx context.Context, project, task string, by By) (st
 	case s.expired(r):
 		return "", kind.Say(kind.Gone, "This export has reached the end of its life and was deleted. Make a new request.")
 	}
-	if err := s.Accounts.Record(ctx, Entry{Project: project, Time: s.now(), Actor: by.Actor, From: by.From, Action: "download", Task: task}); err != nil {
+	if err := s.Accounts.Record(ctx, Entry{Project: project, Time: s.now(), Actor: by.Actor, From: by.From, Action: r.does("download"), Task: task}); err != nil {
 		return "", kind.Wrap("audit", err)
 	}
 	return s.Link(ctx, r)

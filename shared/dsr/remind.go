@@ -97,7 +97,7 @@ func (s *Service) remind(ctx context.Context, d deadline) error {
 		for i := range nearest {
 			all = append(all, s.skip(ctx, id(i)))
 		}
-		_, err := s.once(ctx, d.letter(left).message(id(nearest), to), d.about)
+		_, err := s.once(ctx, id(nearest), to, d.about, func() (letter, error) { return d.letter(left), nil })
 		all = append(all, err)
 	}
 	return errors.Join(all...)

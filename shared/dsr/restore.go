@@ -247,7 +247,7 @@ func (s *Service) holdOne(ctx context.Context, task string) error {
 	}
 	r.Hold, r.Held, r.Reason = HoldRestore, s.now(), heldSentence(r)
 	r.Afresh = r.Type == Export
-	_, err = s.move(ctx, r, version, Staging, program, "hold "+string(r.Type))
+	_, err = s.move(ctx, r, version, Staging, program, hold)
 	return err
 }
 

@@ -170,7 +170,7 @@ func (s *Service) submitOnce(ctx context.Context, sub Submission, ids []kind.Sub
 	if sub.SubjectRequestID != "" {
 		ops = append(ops, table.Put(table.Item{Key: subjectRequestKey(r.Project, sub.SubjectRequestID), Data: []byte(r.Task)}, table.IfAbsent()))
 	}
-	err = s.Accounts.Record(ctx, Entry{Project: r.Project, Time: r.Created, Actor: sub.By.Actor, From: sub.By.From, Action: "submit " + string(r.Type), Task: r.Task}, ops...)
+	err = s.Accounts.Record(ctx, Entry{Project: r.Project, Time: r.Created, Actor: sub.By.Actor, From: sub.By.From, Action: r.does("submit"), Task: r.Task}, ops...)
 	for _, failed := range table.Failed(err) {
 		switch failed {
 		case count:

@@ -53,7 +53,7 @@ func (s *Service) eachIn(ctx context.Context, q table.Query, f func(Request) err
 // execution that ended before its request, and marks FAILURE a request whose
 // execution died without Finish. It warns of requests that are past their due date
 // unanswered, and of those that broke and were not run again.
-// It mails people what is new of requests. Then it takes identifiers and records away
+// It mails people what is new of requests, and links to sign in by. Then it takes identifiers and records away
 // whose time is over (retire). It runs every minute; running it at any time, or twice at
 // once, changes nothing else. One request's trouble does not keep it from the others.
 func (s *Service) Sweep(ctx context.Context) error {
@@ -136,6 +136,6 @@ func (s *Service) breakOff(ctx context.Context, r Request, version table.Version
 func (s *Service) fail(ctx context.Context, r Request, version table.Version, reason string) error {
 	r.Reason = reason
 	r.Finished = s.now()
-	_, err := s.move(ctx, r, version, Failure, program, "fail "+string(r.Type))
+	_, err := s.move(ctx, r, version, Failure, program, "fail")
 	return err
 }

@@ -77,7 +77,8 @@ type Platform struct {
 	engine  *asl.Engine
 	service *dsr.Service
 	daily   []job
-	backing sync.Mutex // while a backup is made
+	early   chan struct{} // asks for a sweep at once
+	backing sync.Mutex    // while a backup is made
 }
 
 // Holds reports whether Open has made something of the directory before.
@@ -91,7 +92,7 @@ func Holds(dir string) bool {
 // kind.Corrupt where something in it is damaged or missing, and kind.Invalid, before
 // anything is written, where it is a backup; all with a sentence.
 func Open(c Config) (_ *Platform, err error) {
-	p := &Platform{config: c}
+	p := &Platform{config: c, early: make(chan struct{}, 1)}
 	p.address.Store("")
 	defer func() {
 		if err != nil {
@@ -222,10 +223,19 @@ func (p *Platform) Service(a dsr.Accounts, settings dsr.Settings, sources ...dsr
 	return service, nil
 }
 
-// Daily adds to what Run does at its start and then once a day. It must be called
+// SweepNow has Run sweep at once, or when it is next called: there is something that
+// somebody waits for. It does not wait itself.
+func (p *Platform) SweepNow() {
+	select {
+	case p.early <- struct{}{}:
+	default: // it was asked already
+	}
+}
+
+// Daily adds to what Run does at its start and then once a day, at dailyHour. It must be called
 // before Run.
 func (p *Platform) Daily(name string, run func(context.Context) error) {
-	p.daily = append(p.daily, job{name, 24 * time.Hour, run})
+	p.daily = append(p.daily, job{name: name, run: run})
 }
 
 // Run runs executions and the schedule until ctx ends, then lets the tasks that
