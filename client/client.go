@@ -73,6 +73,8 @@ type Error struct {
 	Status   int    // of HTTP
 	Sentence string // what the server said
 	Wait     time.Duration
+
+	body []byte
 }
 
 func (e *Error) Error() string { return e.Sentence }
@@ -88,6 +90,7 @@ type call struct {
 	method, path string
 	query        url.Values
 	body         any    // of JSON; nil for none
+	packed       []byte // events, deflated, in place of a body: it goes to ingestion
 	key          string // Idempotency-Key
 	twice        bool   // it may be made twice
 }
@@ -142,28 +145,37 @@ func (c *Client) again(l call, err error, wait time.Duration) (time.Duration, bo
 
 func (c *Client) once(ctx context.Context, l call) (*http.Response, error) {
 	var body io.Reader
-	if l.body != nil {
+	prefix, query := "/api/app", url.Values{}
+	for name, values := range l.query {
+		query[name] = values
+	}
+	switch {
+	case l.packed != nil:
+		prefix, body = "", bytes.NewReader(l.packed)
+	case l.body != nil:
 		b, err := json.Marshal(l.body)
 		if err != nil {
 			return nil, err
 		}
 		body = bytes.NewReader(b)
 	}
-	target := *c.base
-	query := url.Values{}
-	for name, values := range l.query {
-		query[name] = values
+	if l.packed == nil {
+		query.Set("token", c.config.Project)
 	}
-	query.Set("token", c.config.Project)
 	// The path is made of constants and of ids that are escaped.
-	r, err := http.NewRequestWithContext(ctx, l.method, target.String()+"/api/app"+l.path+"?"+query.Encode(), body)
+	r, err := http.NewRequestWithContext(ctx, l.method, c.base.String()+prefix+l.path+"?"+query.Encode(), body)
 	if err != nil {
 		return nil, errors.New("the call cannot be made: a task id has to be as the server gave it")
 	}
-	r.Header.Set("Authorization", "Bearer "+c.config.Token)
 	r.Header.Set("Accept", "application/json")
 	if body != nil {
 		r.Header.Set("Content-Type", "application/json")
+	}
+	if l.packed != nil {
+		r.Header.Set("Content-Encoding", "gzip")
+		r.SetBasicAuth(c.config.Project, "")
+	} else {
+		r.Header.Set("Authorization", "Bearer "+c.config.Token)
 	}
 	if l.key != "" {
 		r.Header.Set("Idempotency-Key", l.key)
@@ -196,8 +208,10 @@ func refusal(answer *http.Response) *Error {
 	if seconds, err := strconv.Atoi(answer.Header.Get("Retry-After")); err == nil {
 		e.Wait = time.Duration(seconds) * time.Second
 	}
+	// What was cut off is told by the status alone.
+	e.body, _ = io.ReadAll(io.LimitReader(answer.Body, 4<<20))
 	var told struct{ Error string }
-	if json.NewDecoder(io.LimitReader(answer.Body, 1<<20)).Decode(&told) == nil && told.Error != "" {
+	if json.Unmarshal(e.body, &told) == nil && told.Error != "" {
 		e.Sentence = told.Error
 	} else {
 		e.Sentence = fmt.Sprintf("The server answered %d %s.", answer.StatusCode, http.StatusText(answer.StatusCode))
