@@ -114,6 +114,27 @@ type Detail struct {
 		Status string `json:"status"`
 		Date   string `json:"date"`
 	} `json:"timeline"`
+	Findings []Finding `json:"findings"`
+}
+
+// A Finding is what was found of one identifier that was asked about.
+type Finding struct {
+	Position int      `json:"position"` // from 1 on
+	ID       string   `json:"distinct_id,omitempty"`
+	State    string   `json:"state"`              // "found" or "nothing found"; "" while it is looked for
+	Resolved []string `json:"resolved,omitempty"` // all identifiers of the person
+	Events   int64    `json:"events"`
+	Profiles int64    `json:"profiles"`
+}
+
+// Planned reports whether it is known what a deletion would erase. Where Preview is nil
+// then, it would erase nothing.
+func (d Detail) Planned() bool {
+	looked := len(d.Findings) > 0
+	for _, f := range d.Findings {
+		looked = looked && f.State == "nothing found"
+	}
+	return d.Preview != nil || looked || d.Status == "STARTED" || d.Ended()
 }
 
 // Submit sends a request in. Without a Key it is sent once only, and who does not get

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -23,10 +24,13 @@ import (
 
 // administering is what commands have in common that administer accounts: they call
 // the API, by the socket of the server that has the data directory, or without a
-// server in this process.
+// server in this process; or with --url that of a server elsewhere, as a service account.
 type administering struct {
 	observing
-	project string
+	project        string
+	url            string
+	serviceAccount string
+	secretFile     string
 
 	close func() error
 	call  func(*http.Request) (*http.Response, error)
@@ -37,8 +41,46 @@ func (a *administering) register(c *cobra.Command) {
 	c.Flags().Lookup("data").Usage = "`directory` of the deployment to administer"
 }
 
-func (a *administering) registerProject(c *cobra.Command, usage string) {
+// registerFar is register for commands that a server elsewhere can do too.
+func (a *administering) registerFar(c *cobra.Command) {
 	a.register(c)
+	c.Flags().StringVar(&a.url, "url", "", "`address` of a server elsewhere to administer, in place of a directory")
+	c.Flags().StringVar(&a.serviceAccount, "service-account", "", "with --url: `name` of the service account to do it as; its secret is in "+secretVariable+" or --service-account-secret-file")
+	c.Flags().StringVar(&a.secretFile, "service-account-secret-file", "", "`file` with the secret of the service account")
+}
+
+// secretVariable holds the secret of a service account.
+const secretVariable = "LETHE_SERVICE_ACCOUNT_SECRET"
+
+// remote calls the server that --url names.
+func (a *administering) remote() error {
+	base, err := url.Parse(strings.TrimSuffix(a.url, "/"))
+	if err != nil || !origin(a.url) {
+		return failure{statusUsage, "--url takes an address of https without a path, or of http on this machine, such as https://lethe.example.com."}
+	}
+	secret := os.Getenv(secretVariable)
+	if a.secretFile != "" {
+		b, err := os.ReadFile(a.secretFile)
+		if err != nil {
+			return failure{statusUsage, "The file that --service-account-secret-file names cannot be read."}
+		}
+		secret = strings.TrimSpace(string(b))
+	}
+	if a.serviceAccount == "" || secret == "" {
+		return failure{statusUsage, "With --url, name a service account with --service-account, and its secret in " + secretVariable + " or --service-account-secret-file. A GDPR token is good for requests only."}
+	}
+	server := &http.Client{Timeout: time.Minute}
+	a.close = func() error { return nil }
+	a.call = func(r *http.Request) (*http.Response, error) {
+		r.URL.Scheme, r.URL.Host, r.Host = base.Scheme, base.Host, base.Host
+		r.SetBasicAuth(a.serviceAccount, secret)
+		return server.Do(r)
+	}
+	return nil
+}
+
+func (a *administering) registerProject(c *cobra.Command, usage string) {
+	a.registerFar(c)
 	c.Flags().StringVar(&a.project, "project", "", usage)
 }
 
@@ -47,7 +89,11 @@ func (a *administering) run(c *cobra.Command, do func(context.Context) error) er
 	if err := fromEnvironment(c); err != nil {
 		return err
 	}
-	if err := a.open(c.Context(), c.ErrOrStderr()); err != nil {
+	open := func() error { return a.open(c.Context(), c.ErrOrStderr()) }
+	if a.url != "" && !c.Flags().Changed("data") {
+		open = a.remote
+	}
+	if err := open(); err != nil {
 		return failing(err)
 	}
 	err := errors.Join(do(c.Context()), a.close())
@@ -294,7 +340,7 @@ func tokenCommand() *cobra.Command {
 	command := func(use, short, example string, args int, do func(ctx context.Context, a *administering, owner string, args []string, all *[]line) error) *cobra.Command {
 		var a administering
 		c := &cobra.Command{Use: use, Short: short, Example: example, Args: cobra.ExactArgs(args)}
-		a.register(c)
+		a.registerFar(c)
 		c.RunE = func(c *cobra.Command, args []string) error {
 			return a.run(c, func(ctx context.Context) error {
 				all := []line{}

@@ -308,7 +308,7 @@ func (a *asking) preview(ctx context.Context, task string) error {
 		if err != nil {
 			return err
 		}
-		planned := d.Status != "PENDING"
+		planned := d.Planned()
 		if planned || time.Now().After(until) {
 			if p := d.Preview; p != nil {
 				fmt.Fprintf(out, "  It would erase %s and %s, %.2g %% of the project.\n", count(int(p.Events), "event"), count(int(p.Profiles), "profile"), p.Share)

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -26,6 +27,7 @@ import (
 type connection struct {
 	url, project, tokenFile string
 	profile                 string
+	patience                time.Duration
 	json                    bool
 }
 
@@ -38,6 +40,7 @@ func (n *connection) register(c *cobra.Command) {
 	f.StringVar(&n.project, "project-token", "", "`token` of the project, which is no secret")
 	f.StringVar(&n.tokenFile, "token-file", "", "`file` with the GDPR token, - for standard input; or the token in the variable "+tokenVariable)
 	f.StringVar(&n.profile, "profile", "", "`name` of the profile to use, of those that lethe login made; without it the last one")
+	f.DurationVar(&n.patience, "patience", 2*time.Minute, "for what `time` a call is made again that the server turned away or did not answer")
 	f.BoolVar(&n.json, "json", false, "tell of it in lines of JSON")
 }
 
@@ -87,7 +90,10 @@ func sentence(s string) string {
 
 // open connects by what the flags say, and for what they do not by the profile.
 func (n *connection) open(stdin io.Reader) (*client.Client, error) {
-	c := client.Config{URL: n.url, Project: n.project}
+	if n.patience <= 0 {
+		return nil, failure{statusUsage, "--patience takes a time such as 30s."}
+	}
+	c := client.Config{URL: n.url, Project: n.project, Patience: n.patience}
 	var err error
 	if c.Token, err = n.token(stdin); err != nil {
 		return nil, err

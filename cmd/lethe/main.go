@@ -34,7 +34,7 @@ func run(args []string, out, diag io.Writer) int {
 	}
 	root.AddCommand(serveCommand(), backupCommand(), restoreCommand(), executionsCommand(), executionCommand(),
 		loginCommand(), exportCommand(), deleteCommand(), statusCommand(), listCommand(), cancelCommand(), rerunCommand(), confirmCommand(),
-		certificateCommand(), optOutCommand(), openCommand(), importCommand(), signInCommand(), memberCommand(), tokenCommand(), projectCommand(), serviceAccountCommand(), auditCommand())
+		certificateCommand(), optOutCommand(), openCommand(), importCommand(), doctorCommand(), manCommand(), signInCommand(), memberCommand(), tokenCommand(), projectCommand(), serviceAccountCommand(), auditCommand())
 	root.SetFlagErrorFunc(wrongFlag)
 	root.SetArgs(args)
 	root.SetOut(out)
