@@ -1,7 +1,6 @@
 package api
 
 import (
-	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -10,7 +9,6 @@ import (
 	"time"
 
 	"lethe/shared/account"
-	"lethe/shared/dsr"
 	"lethe/shared/kind"
 )
 
@@ -356,33 +354,13 @@ func (e *edge) setMember(c *call) error {
 	return e.members(c)
 }
 
-// invite mails somebody who got a first role here how to sign in. They have the role
-// also if that fails: they can ask for a link by themselves.
+// invite mails somebody who got a first role here how to sign in, where that can be.
 func (e *edge) invite(c *call, name, role string) {
 	if e.Service.Sender == nil || e.SignInURL == nil || account.CheckMail(name) != nil {
 		return
 	}
-	ctx := c.r.Context()
-	link, err := "", e.Accounts.TakeMail(ctx, name, "")
-	if err == nil {
-		link, err = e.Accounts.MakeLink(ctx, c.by(), name)
-	}
-	if err == nil {
-		where := "the organisation"
-		if c.project.ID != "" {
-			where = "the project " + c.project.Name
-		}
-		address := e.SignInURL(link)
-		page, _, _ := strings.Cut(address, "?")
-		err = e.Service.Sender.Send(ctx, dsr.Message{
-			ID: "invitation-" + rand.Text(), To: name, Subject: "You are invited to Lethe",
-			Text: c.actor.Name + " gave you the role " + role + " in " + where + ".\n\n" +
-				"This link signs you in, once, within 15 minutes:\n\n" + address + "\n\n" +
-				"Later, ask for another one at " + page + " with this mail address.\n",
-		})
-	}
-	if err != nil {
-		e.Log.WarnContext(ctx, "an invitation was not mailed", "request", note(c.r).id, "error", err)
+	if err := e.Accounts.Invite(c.r.Context(), c.by(), e.Service.Sender, e.SignInURL, c.project, name, account.Role(role)); err != nil {
+		e.Log.WarnContext(c.r.Context(), "an invitation was not mailed", "request", note(c.r).id, "error", err)
 	}
 }
 
@@ -475,12 +453,6 @@ func (d *dayCount) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// How much of an audit trail one answer has: what AWS lets through has 6 MB.
-const (
-	mostLines      = 5000
-	mostLinesBytes = 4 << 20
-)
-
 // audit answers the audit trail of the project, or without one of the organisation, a
 // line for each entry as it is stored, from ?from= on. Lethe-Next is where to go on.
 func (e *edge) audit(c *call) error {
@@ -491,18 +463,8 @@ func (e *edge) audit(c *call) error {
 			return kind.Say(kind.Invalid, "from must be the number of an entry, from 1.")
 		}
 	}
-	var lines []byte
-	count, next := 0, int64(0)
-	errFull := kind.E(kind.Internal, "an answer is full")
-	err := e.Accounts.Entries(c.r.Context(), c.project.ID, from, func(number int64, stored []byte) error {
-		if count++; count > mostLines || len(lines)+len(stored) > mostLinesBytes && count > 1 {
-			next = number
-			return errFull
-		}
-		lines = append(append(lines, stored...), '\n')
-		return nil
-	})
-	if err != nil && err != errFull {
+	lines, next, err := e.Accounts.Lines(c.r.Context(), c.project.ID, from)
+	if err != nil {
 		return err
 	}
 	h := c.w.Header()

@@ -8,11 +8,13 @@
 package console
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"lethe/shared/account"
 	"lethe/shared/dsr"
@@ -37,8 +39,19 @@ type Parts struct {
 	// Keys sign cookies, under the last; they are not the suppression keys.
 	Keys kind.Keyring
 
+	// Days tells how many events and profiles a project took in on each of its last days,
+	// oldest first; nil where nobody counts them.
+	Days func(ctx context.Context, project string) ([]Day, error)
+
 	Clock dsr.Clock
 	Log   *slog.Logger
+}
+
+// A Day is what a project took in on one day, in UTC.
+type Day struct {
+	Date    time.Time
+	Stored  int64
+	Dropped int64 // it arrived after its subject was erased or opted out
 }
 
 // LinkURL is the address of the page for what a sign-in link holds, at a server that is
@@ -110,6 +123,8 @@ type visit struct {
 	// Of a page for who has signed in.
 	actor   account.Actor
 	session string
+	// typed is the form that it brought, if that was not taken.
+	typed typed
 }
 
 // mostForm is the bytes of a form.

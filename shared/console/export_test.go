@@ -1,0 +1,14 @@
+package console
+
+import "maps"
+
+// Patterns are those of all routes.
+func Patterns() []string {
+	var all []string
+	for _, routes := range []map[string]page{signInRoutes, requestRoutes, memberRoutes} {
+		for pattern := range maps.Keys(routes) {
+			all = append(all, pattern)
+		}
+	}
+	return all
+}
