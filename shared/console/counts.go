@@ -36,7 +36,7 @@ func (v *visit) lastDays(p place) (node, error) {
 	bars := make([]bar, len(days))
 	rows := make([]node, len(days))
 	for i, d := range days {
-		bars[i] = bar{day(d.Date), d.Stored}
+		bars[i] = bar{d.Date.UTC().Format("2 Jan"), d.Stored}
 		rows[i] = html.Tr(cell(day(d.Date)), cell(decimal(d.Stored)), cell(decimal(d.Dropped)))
 	}
 	slices.Reverse(rows)
@@ -92,6 +92,7 @@ type bar struct {
 const (
 	chartWidth, chartHeight = 640, 160
 	chartFoot               = 20 // for the names of bars
+	leastBar                = 3  // so that one is told from none
 )
 
 // chart draws bars. Whoever cannot see them is told what they are, and reads the table
@@ -111,7 +112,8 @@ func chart(id, title string, bars []bar) node {
 	var drawn gomponents.Group
 	for i, b := range bars {
 		x := float64(i) * step
-		if height := float64(chartHeight) * float64(b.n) / float64(max(most.n, 1)); height > 0 {
+		if b.n > 0 {
+			height := max(float64(chartHeight)*float64(b.n)/float64(most.n), leastBar)
 			drawn = append(drawn, svg("rect", at("x", x+step*.1), at("y", chartHeight-height), at("width", step*.8), at("height", height)))
 		}
 		if i%every == 0 {
