@@ -37,7 +37,7 @@ func (v *visit) lastDays(p place) (node, error) {
 	rows := make([]node, len(days))
 	for i, d := range days {
 		bars[i] = bar{d.Date.UTC().Format("2 Jan"), d.Stored}
-		rows[i] = html.Tr(cell(day(d.Date)), cell(decimal(d.Stored)), cell(decimal(d.Dropped)))
+		rows[i] = html.Tr(dayOf(d.Date), cell(decimal(d.Stored)), cell(decimal(d.Dropped)))
 	}
 	slices.Reverse(rows)
 	return gomponents.Group{
@@ -109,6 +109,10 @@ func chart(id, title string, bars []bar) node {
 	}
 	step := float64(chartWidth) / float64(len(bars))
 	every := (len(bars) + 6) / 7 // there is room for about seven names
+	anchor, shift := "start", .1
+	if every == 1 {
+		anchor, shift = "middle", .5
+	}
 	var drawn gomponents.Group
 	for i, b := range bars {
 		x := float64(i) * step
@@ -117,7 +121,7 @@ func chart(id, title string, bars []bar) node {
 			drawn = append(drawn, svg("rect", at("x", x+step*.1), at("y", chartHeight-height), at("width", step*.8), at("height", height)))
 		}
 		if i%every == 0 {
-			drawn = append(drawn, svg("text", at("x", x+step*.1), at("y", chartHeight+chartFoot-5), text(b.name)))
+			drawn = append(drawn, svg("text", gomponents.Attr("text-anchor", anchor), at("x", x+step*shift), at("y", chartHeight+chartFoot-5), text(b.name)))
 		}
 	}
 	description := "Bars from " + bars[0].name + " to " + bars[len(bars)-1].name + "; the highest is " + most.name + " with " + decimal(most.n) + ". The table that follows has every number."

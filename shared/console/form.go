@@ -205,12 +205,21 @@ func table(id, heading string, columns []string, rows []node, none string) node 
 
 func cell(s string) node { return html.Td(text(s)) }
 
-// day is a moment as people are told it.
-func day(t time.Time) string {
+// changeable is the first cell of a row, with the forms that change what the row is of:
+// on a narrow screen further cells are out of sight.
+func changeable(name node, changes ...node) node {
+	return html.Td(name, gomponents.If(len(changes) > 0, html.Div(html.Class("row"), gomponents.Group(changes))))
+}
+
+// day is the day of a moment, in UTC.
+func day(t time.Time) string { return t.UTC().Format(time.DateOnly) }
+
+// dayOf is a cell with it, or with never.
+func dayOf(t time.Time) node {
 	if t.IsZero() {
-		return "never"
+		return cell("never")
 	}
-	return t.UTC().Format("2006-01-02")
+	return html.Td(html.Time(text(day(t))))
 }
 
 // moment is a day with its time.

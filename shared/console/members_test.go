@@ -27,7 +27,7 @@ const (
 type cast struct {
 	*world
 	other   string // another project
-	service string // a service account of the one project
+	program string // a service account of the one project
 	as      map[string]*browser
 }
 
@@ -43,7 +43,7 @@ func newCast(t *testing.T) *cast {
 	}
 	c.other = other.ID
 	c.member(c.other, eve, account.Owner)
-	c.service, _, err = c.accounts.MakeServiceAccount(t.Context(), dsr.By{Actor: pat}, c.ProjectID, "importer", account.Analyst)
+	c.program, _, err = c.accounts.MakeServiceAccount(t.Context(), dsr.By{Actor: pat}, c.ProjectID, "importer", account.Analyst)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +116,7 @@ func (c *cast) forms() map[string][]string {
 		c.project("/members"):                 {"name", "new@example.com", "role", "admin"},
 		c.project("/members/remove"):          {"name", cora, "sure", "1"},
 		c.project("/service-accounts"):        once("label", "another", "role", "admin"),
-		c.project("/service-accounts/rotate"): once("name", c.service, "sure", "1", "overlap_days", "0"),
+		c.project("/service-accounts/rotate"): once("name", c.program, "sure", "1", "overlap_days", "0"),
 		c.project("/opt-outs"):                {"ids", "ada", "do", "out", "sure", "1"},
 		c.project("/audit"):                   {},
 
@@ -245,7 +245,7 @@ func TestSecretsAreShownOnce(t *testing.T) {
 		"rotate":  {c.project("/rotate"), []string{"what", "secret", "sure", "1", "overlap_days", "3"}, c.ProjectID, "project.rotate", 1},
 		"rename":  {c.project("/rotate"), []string{"what", "token", "sure", "1", "overlap_days", "3"}, c.ProjectID, "project.rotate", 1},
 		"service": {c.project("/service-accounts"), []string{"label", "another", "role", "admin"}, c.ProjectID, "service-account.make", 2},
-		"again":   {c.project("/service-accounts/rotate"), []string{"name", c.service, "sure", "1", "overlap_days", "3"}, c.ProjectID, "service-account.rotate", 2},
+		"again":   {c.project("/service-accounts/rotate"), []string{"name", c.program, "sure", "1", "overlap_days", "3"}, c.ProjectID, "service-account.rotate", 2},
 	} {
 		before := len(c.entries(form.of))
 		fields := append(slices.Clone(form.fields), "once", rand.Text())

@@ -40,9 +40,9 @@ func (v *visit) people(p place, members []account.Member) node {
 		about = "Whoever has a role in the organisation has it here too, and is listed there."
 	}
 	invite := v.blank("invite")
-	columns := []string{"Name", "Role", "Since", "Change"}
+	columns := []string{"Name", "Role", "Since"}
 	content := gomponents.Group{
-		table("members", "Members", columns, persons, "Nobody has a role of this place alone."),
+		table("members", "Members", columns, persons, "Nobody has a role in "+p.name()+" alone."),
 		gomponents.If(!told, v.blank("member").problem()),
 		say(about),
 		html.H2(text("Invite somebody")),
@@ -73,13 +73,13 @@ func (v *visit) memberRow(p place, m account.Member, i int, wrong string) node {
 		words = serviceRoles
 	}
 	whose := " of " + m.Name
-	return html.Tr(cell(m.Name), cell(string(m.Role)), cell(day(m.Since)), html.Td(
-		gomponents.If(wrong != "", warn(wrong)),
-		html.Div(html.Class("row"),
-			form(p.path+"/members", hidden("name", m.Name), hidden("row", "1"),
-				html.Select(html.Name("role"), html.Aria("label", "Role"+whose), options(string(m.Role), words)), button("Change", html.Class("second"), html.Aria("label", "Change the role"+whose))),
-			gomponents.If(m.Service && p.ID != "", form(p.path+"/service-accounts/rotate", hidden("name", m.Name), button("Rotate", html.Class("second"), html.Aria("label", "Rotate the secret"+whose)))),
-			form(p.path+"/members/remove", hidden("name", m.Name), button("Remove", html.Class("second"), html.Aria("label", "Remove "+m.Name))))))
+	changes := []node{form(p.path+"/members", hidden("name", m.Name), hidden("row", "1"),
+		html.Select(html.Name("role"), html.Aria("label", "Role"+whose), options(string(m.Role), words)), button("Change", html.Class("second"), html.Aria("label", "Change the role"+whose)))}
+	if m.Service && p.ID != "" {
+		changes = append(changes, form(p.path+"/service-accounts/rotate", hidden("name", m.Name), button("Rotate", html.Class("second"), html.Aria("label", "Rotate the secret"+whose))))
+	}
+	changes = append(changes, form(p.path+"/members/remove", hidden("name", m.Name), button("Remove", html.Class("second"), html.Aria("label", "Remove "+m.Name))))
+	return html.Tr(changeable(gomponents.Group{text(m.Name), gomponents.If(wrong != "", warn(wrong))}, changes...), cell(string(m.Role)), dayOf(m.Since))
 }
 
 func (v *visit) inviteSentence() string {

@@ -35,7 +35,7 @@ func personal(v *visit) error {
 	return v.show(v.status(), "Personal settings",
 		v.news(map[string]string{"revoked": "The token was revoked."}),
 		html.H2(text("Data & Privacy: GDPR API token")), b.problem(), offer,
-		table("tokens", "Your tokens", []string{"Token", "Made", "Last used", "Expires", "State", "Change"}, rows, "You have no token."),
+		table("tokens", "Your tokens", []string{"Token", "State", "Made", "Last used", "Expires"}, rows, "You have no token."),
 		html.H2(text("Sessions")),
 		say("A session ends after 8 hours. If a browser of yours is in other hands, end all of them: you sign in again then, here too."),
 		form(signOutPath, hidden("everywhere", "1"), button("Sign out in every browser", html.Class("second"))))
@@ -49,10 +49,14 @@ func (v *visit) tokenRow(t account.Token, may bool) node {
 	case !v.Clock().Before(t.Expires):
 		state = "expired"
 	}
-	return html.Tr(html.Td(html.Code(text(t.Prefix+"…"))), cell(day(t.Created)), cell(day(t.Used)), cell(day(t.Expires)), cell(state),
-		html.Td(gomponents.If(state == "works", html.Div(html.Class("row"),
-			gomponents.If(may, form(tokensPath+"/replace", hidden("id", t.ID), button("Replace", html.Class("second"), html.Aria("label", "Replace "+t.Prefix)))),
-			form(tokensPath+"/revoke", hidden("id", t.ID), button("Revoke", html.Class("second"), html.Aria("label", "Revoke "+t.Prefix)))))))
+	var changes []node
+	if state == "works" && may {
+		changes = append(changes, form(tokensPath+"/replace", hidden("id", t.ID), button("Replace", html.Class("second"), html.Aria("label", "Replace "+t.Prefix))))
+	}
+	if state == "works" {
+		changes = append(changes, form(tokensPath+"/revoke", hidden("id", t.ID), button("Revoke", html.Class("second"), html.Aria("label", "Revoke "+t.Prefix))))
+	}
+	return html.Tr(changeable(html.Code(text(t.Prefix+"…")), changes...), cell(state), dayOf(t.Created), dayOf(t.Used), dayOf(t.Expires))
 }
 
 const tokenSentence = "Send it as the header Authorization: Bearer, with requests to the API."

@@ -17,8 +17,8 @@ import (
 // post, since who is looked for is a mail address, and addresses of pages are kept in
 // histories and logs.
 func trail(v *visit, p place) error {
-	actor, action := strings.TrimSpace(v.r.FormValue("actor")), strings.TrimSpace(v.r.FormValue("action"))
-	before, _ := strconv.ParseInt(v.r.FormValue("before"), 10, 64) // 0, the end, where it is none
+	actor, action := strings.TrimSpace(v.r.PostFormValue("actor")), strings.TrimSpace(v.r.PostFormValue("action"))
+	before, _ := strconv.ParseInt(v.r.PostFormValue("before"), 10, 64) // 0, the end, where it is none
 	found, next, err := v.Accounts.Latest(v.r.Context(), p.ID, before, pageSize, func(e dsr.Entry) bool {
 		return (actor == "" || strings.EqualFold(e.Actor, actor)) && (action == "" || strings.EqualFold(e.Action, action))
 	})
