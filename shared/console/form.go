@@ -72,8 +72,12 @@ func (b blank) wrong(field string) string {
 }
 
 // problem is why the form as a whole was not taken, if it was not.
-func (b blank) problem() node {
-	return gomponents.If(b.wrong("") != "", warn(b.wrong("")))
+func (b blank) problem() node { return refused(b.wrong("")) }
+
+// refused is why something was not done, if it was not: what a page with several forms
+// begins with, for it may be far down.
+func refused(why string) node {
+	return gomponents.If(why != "", html.P(html.Class("warning"), html.Role("alert"), html.TabIndex("-1"), html.AutoFocus(), text(why)))
 }
 
 // labelled is a control with its label, what there is to know of it, and what to change

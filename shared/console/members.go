@@ -2,6 +2,7 @@ package console
 
 import (
 	"net/http"
+	"strings"
 
 	"maragu.dev/gomponents"
 	"maragu.dev/gomponents/html"
@@ -41,6 +42,7 @@ var memberRoutes = map[string]page{
 	"GET " + projectsPath + "/{id}/audit":                    ofProject(trail),
 	"POST " + projectsPath + "/{id}/audit":                   ofProject(trail),
 	"GET " + projectsPath + "/{id}/audit/entries":            ofProject(downloadTrail),
+	"GET " + projectsPath + "/{id}/audit/verify":             ofProject(verifyTrail),
 	"GET " + projectsPath + "/{id}/counts":                   ofProject(counts),
 
 	"GET " + organisationPath:                      ofOrganisation(showOrganisation),
@@ -51,6 +53,7 @@ var memberRoutes = map[string]page{
 	"GET " + organisationPath + "/audit":           ofOrganisation(trail),
 	"POST " + organisationPath + "/audit":          ofOrganisation(trail),
 	"GET " + organisationPath + "/audit/entries":   ofOrganisation(downloadTrail),
+	"GET " + organisationPath + "/audit/verify":    ofOrganisation(verifyTrail),
 }
 
 // A place is what people have roles in, and what has settings and a trail: a project, or
@@ -111,7 +114,7 @@ func (v *visit) parts(p place) node {
 		ways = [][2]string{{"", "People and settings"}, {"/mail", "Sent mail"}, {"/audit", "Audit trail"}}
 	}
 	return html.Nav(html.Aria("label", "Pages of "+p.name()), html.Ul(gomponents.Map(ways, func(w [2]string) node {
-		here := v.r.URL.Path == p.path+w[0]
+		here := v.r.URL.Path == p.path+w[0] || w[0] != "" && strings.HasPrefix(v.r.URL.Path, p.path+w[0]+"/")
 		return html.Li(html.A(html.Href(p.path+w[0]), gomponents.If(here, html.Aria("current", "page")), text(w[1])))
 	})))
 }

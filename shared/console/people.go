@@ -22,11 +22,11 @@ const rolesSentence = "A consumer signs in and sees which projects there are for
 // people is the part of a page that is about who has a role in a place.
 func (v *visit) people(p place, members []account.Member) node {
 	persons, programs := []node{}, []node{}
-	told := v.typed.form != "member"
+	left := v.blank("member").wrong("")
 	for i, m := range members {
 		wrong := ""
-		if !told && strings.EqualFold(v.r.PostFormValue("name"), m.Name) {
-			wrong, told = v.typed.wrong[""], true
+		if strings.EqualFold(v.r.PostFormValue("name"), m.Name) {
+			wrong, left = left, ""
 		}
 		row := v.memberRow(p, m, i, wrong)
 		if m.Service {
@@ -43,7 +43,7 @@ func (v *visit) people(p place, members []account.Member) node {
 	columns := []string{"Name", "Role", "Since"}
 	content := gomponents.Group{
 		table("members", "Members", columns, persons, "Nobody has a role in "+p.name()+" alone."),
-		gomponents.If(!told, v.blank("member").problem()),
+		refused(left), // of who has no row
 		say(about),
 		html.H2(text("Invite somebody")),
 		say(v.inviteSentence()),
@@ -79,7 +79,7 @@ func (v *visit) memberRow(p place, m account.Member, i int, wrong string) node {
 		changes = append(changes, form(p.path+"/service-accounts/rotate", hidden("name", m.Name), button("Rotate", html.Class("second"), html.Aria("label", "Rotate the secret"+whose))))
 	}
 	changes = append(changes, form(p.path+"/members/remove", hidden("name", m.Name), button("Remove", html.Class("second"), html.Aria("label", "Remove "+m.Name))))
-	return html.Tr(changeable(gomponents.Group{text(m.Name), gomponents.If(wrong != "", warn(wrong))}, changes...), cell(string(m.Role)), dayOf(m.Since))
+	return html.Tr(changeable(gomponents.Group{text(m.Name), refused(wrong)}, changes...), cell(string(m.Role)), dayOf(m.Since))
 }
 
 func (v *visit) inviteSentence() string {

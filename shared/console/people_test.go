@@ -120,7 +120,7 @@ func TestTheLastOwnerStays(t *testing.T) {
 	} {
 		a := c.as[pat].post(path, fields...)
 		// In the row of the one whom it is about.
-		if a.Code != http.StatusConflict || !strings.Contains(a.text, pat+`<p class="warning" role="alert">`+says) || strings.Count(a.text, says) != 1 || c.roleOf("", pat) != account.Owner {
+		if a.Code != http.StatusConflict || !strings.Contains(a.text, pat+`<p class="warning" role="alert" tabindex="-1" autofocus>`+says) || strings.Count(a.text, says) != 1 || c.roleOf("", pat) != account.Owner {
 			t.Errorf("%s: %d %s", path, a.Code, a.text)
 		}
 	}

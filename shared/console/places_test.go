@@ -1,6 +1,7 @@
 package console_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"lethe/shared/account"
 	"lethe/shared/console"
 	"lethe/shared/dsr"
+	"lethe/shared/table"
 )
 
 func TestOptOuts(t *testing.T) {
@@ -81,11 +83,14 @@ func TestListsHavePages(t *testing.T) {
 	}
 	path := c.project("/opt-outs")
 	for query, want := range map[string]struct {
-		rows         int
+		rows, page   int
 		newer, older bool
-	}{"": {50, false, true}, "?page=2": {50, true, true}, "?page=3": {20, true, false}, "?page=4": {0, true, false}, "?page=x": {50, false, true}, "?page=-1": {50, false, true}, "?page=99999999999": {50, false, true}} {
+	}{
+		"": {50, 1, false, true}, "?page=2": {50, 2, true, true}, "?page=3": {20, 3, true, false}, "?page=4": {0, 4, true, false},
+		"?page=x": {50, 1, false, true}, "?page=-1": {50, 1, false, true}, "?page=99999999999": {50, 1, false, true},
+	} {
 		a := c.as[pat].get(path + query)
-		if n := strings.Count(a.text, "<tr><td><code>1."); a.Code != http.StatusOK || n != want.rows || strings.Contains(a.text, ">Newer<") != want.newer || strings.Contains(a.text, ">Older<") != want.older {
+		if n := strings.Count(a.text, "<tr><td><code>1."); a.Code != http.StatusOK || n != want.rows || !strings.Contains(a.text, fmt.Sprintf("Page %d of 3", want.page)) || strings.Contains(a.text, ">Newer<") != want.newer || strings.Contains(a.text, ">Older<") != want.older {
 			t.Errorf("%s: %d, %d rows", query, a.Code, n)
 		}
 	}
@@ -144,6 +149,23 @@ func TestTrails(t *testing.T) {
 		if a := b.get(path + "/entries?from=" + from); a.Code != http.StatusBadRequest {
 			t.Errorf("from %q: %d", from, a.Code)
 		}
+	}
+	if err := c.accounts.KeepHeads(t.Context(), c.bucket, c.service.Keys); err != nil {
+		t.Fatal(err)
+	}
+	if a := b.get(path + "/verify"); a.Code != http.StatusOK || !strings.Contains(a.text, "Nothing was changed") || !strings.Contains(a.text, fmt.Sprintf("%d entries were looked at, from number 1 to %d, and 1 head of", total, total)) {
+		t.Errorf("verified: %d %s", a.Code, a.text)
+	}
+	forged, err := c.control.Get(t.Context(), table.Key{PK: "account#audit#" + c.ProjectID, SK: "entry#000000000010"})
+	if err == nil {
+		forged.Data = bytes.Replace(forged.Data, []byte(adam), []byte(cora), 1)
+		err = c.control.Write(t.Context(), table.Put(forged, table.Cond{}))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a := b.get(path + "/verify"); !strings.Contains(a.text, "not as it was written") || !strings.Contains(a.text, "<li>Entry 10 was changed after entry 11 was written.</li>") || strings.Contains(a.text, "Nothing was changed") {
+		t.Errorf("a forged entry: %d %s", a.Code, a.text)
 	}
 	if a := b.get("/organisation/audit"); !strings.Contains(a.text, "sign-in by link") || !strings.Contains(a.text, "lethe audit verify --organisation") {
 		t.Errorf("the organisation's: %s", a.text)

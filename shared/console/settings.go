@@ -29,22 +29,22 @@ var projectSettings = []setting{
 		set:  func(r *dsr.Rules, s string) error { r.Identity = dsr.Identity(s); return nil },
 	},
 	number("guard.share_percent", "Large deletions: percent of the project (guard.share_percent)",
-		"A deletion that would take more than this percentage of the project's rows, and more rows than the next number, waits until a second person confirms it.",
+		"A deletion that would take more than this percentage of the project's rows, and more rows than the next number, waits until a second person confirms it. With 100 none does.",
 		func(r *dsr.Rules) *int { return &r.Guard.Share }),
 	number("guard.rows", "Large deletions: rows (guard.rows)", "", func(r *dsr.Rules) *int64 { return &r.Guard.Rows }),
 	number("guard.ids", "Large persons: identifiers (guard.ids)",
-		"A deletion waits likewise where one submitted identifier stands for more identifiers than this.",
+		"A deletion waits likewise where one submitted identifier stands for more identifiers than this. With 2000 none does.",
 		func(r *dsr.Rules) *int { return &r.Guard.IDs }),
 }
 
 var organisationSettings = []setting{
 	{
-		name: "time_zone", label: "Time zone (time_zone)", hint: "Due dates and reminders go by its days. Such as Europe/Berlin.",
+		name: "time_zone", label: "Time zone (time_zone)", hint: "Such as Europe/Berlin. Due dates and reminders go by its days, for requests made from now on.",
 		get: func(r dsr.Rules) string { return r.TimeZone },
 		set: func(r *dsr.Rules, s string) error { r.TimeZone = s; return nil },
 	},
 	{
-		name: "holidays", label: "Holidays (holidays)", hint: "Days that are no business days, such as 2026-12-25, one a line.", many: true,
+		name: "holidays", label: "Holidays (holidays)", hint: "Days that are no business days, such as 2026-12-25, one a line, for requests made from now on.", many: true,
 		get: func(r dsr.Rules) string { return strings.Join(r.Holidays, "\n") },
 		set: func(r *dsr.Rules, s string) error { r.Holidays = strings.Fields(s); return nil },
 	},

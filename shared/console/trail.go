@@ -32,11 +32,9 @@ func trail(v *visit, p place) error {
 	path := p.path + "/audit"
 	b := v.blank("trail")
 	v.typed.form = "trail" // what was looked for stays
-	organisation, project := "", ""
-	if p.ID == "" {
-		organisation = " --organisation"
-	} else {
-		project = " --project " + p.ID
+	which := " --organisation"
+	if p.ID != "" {
+		which = " --project " + p.ID
 	}
 	return v.show(http.StatusOK, "Audit trail of "+p.name(), v.parts(p),
 		form(path, b.line("actor", "Who", "A mail address, the name of a service account, or lethe for what it did itself. Empty is anybody.", ""),
@@ -50,8 +48,26 @@ func trail(v *visit, p place) error {
 		html.Form(html.Method("get"), html.Action(path+"/entries"),
 			v.blank("entries").line("from", "From entry number", "", "1", digits, html.Required()), button("Download as JSON Lines", html.Class("second"))),
 		html.H2(text("Verify")),
-		say("Each entry holds the SHA-256 of the one before it. Whoever administers Lethe looks whether any was changed, put in or taken away by the first of these commands; the second looks at a file that was downloaded whole."),
-		html.P(html.Code(text("lethe audit verify"+organisation+project))), html.P(html.Code(text("lethe audit verify FILE"))))
+		say("Each entry holds the SHA-256 of the one before it, and once a day the last is put where the records are not. So it can be told whether any was changed, put in or taken away."),
+		html.P(html.A(html.Class("button second"), html.Href(path+"/verify"), text("Verify the trail"))),
+		say("On the machine that Lethe runs on the first of these commands does the same. The second looks at a file that was downloaded, on any machine."),
+		html.P(html.Code(text("lethe audit verify"+which))), html.P(html.Code(text("lethe audit verify FILE"))))
+}
+
+// verifyTrail looks at every entry of a trail.
+func verifyTrail(v *visit, p place) error {
+	found, err := v.Accounts.Verify(v.r.Context(), v.Service.Bucket, v.Service.Keys, p.ID)
+	if err != nil {
+		return err
+	}
+	result := say("Nothing was changed, put in or taken away.")
+	if len(found.Faults) > 0 {
+		result = gomponents.Group{warn("This trail is not as it was written."), html.Ul(gomponents.Map(found.Faults, func(fault string) node { return html.Li(text(fault)) }))}
+	}
+	return v.show(http.StatusOK, "Verified: audit trail of "+p.name(), v.parts(p), result,
+		say(count(int(found.Entries), "entry was", "entries were")+" looked at, from number "+strconv.FormatInt(found.First, 10)+" to "+strconv.FormatInt(found.Last, 10)+", and "+count(found.Heads, "head", "heads")+" of earlier days compared."),
+		say("The SHA-256 of the last entry, to compare with what was noted elsewhere:"), html.P(html.Code(text(found.Hash))),
+		html.P(html.A(html.Href(p.path+"/audit"), text("Back to the audit trail"))))
 }
 
 func entryRow(e account.Numbered) node {
