@@ -39,19 +39,21 @@ type Parts struct {
 	// Keys sign cookies, under the last; they are not the suppression keys.
 	Keys kind.Keyring
 
-	// Days tells how many events and profiles a project took in on each of its last days,
-	// oldest first; nil where nobody counts them.
-	Days func(ctx context.Context, project string) ([]Day, error)
+	// Days tells what came in for a project on each day from one to another, both included
+	// and both midnight in UTC, in their order; nil where nobody counts that.
+	Days func(ctx context.Context, project string, from, to time.Time) ([]Day, error)
 
 	Clock dsr.Clock
 	Log   *slog.Logger
 }
 
-// A Day is what a project took in on one day, in UTC.
+// A Day is what became of the records, events and changes of profiles, that were
+// received on one day: about, since they are counted when they are stored.
 type Day struct {
-	Date    time.Time
-	Stored  int64
-	Dropped int64 // it arrived after its subject was erased or opted out
+	Date     string // as 2026-03-31, in UTC
+	Stored   int64
+	OptedOut int64 // dropped, because somebody they are about is opted out
+	Late     int64 // dropped, because somebody they are about was erased since
 }
 
 // LinkURL is the address of the page for what a sign-in link holds, at a server that is

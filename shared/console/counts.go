@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"time"
 
 	"maragu.dev/gomponents"
 	"maragu.dev/gomponents/html"
@@ -24,27 +25,40 @@ func counts(v *visit, p place) error {
 	return v.show(http.StatusOK, "Counts of "+p.name(), v.parts(p), days, states)
 }
 
+// daysCounted is how many days the chart shows.
+const daysCounted = 30
+
 // lastDays is the chart of what a project took in.
 func (v *visit) lastDays(p place) (node, error) {
 	if v.Days == nil {
 		return nil, nil
 	}
-	days, err := v.Days(v.r.Context(), p.ID)
+	to := v.Clock().UTC().Truncate(24 * time.Hour)
+	days, err := v.Days(v.r.Context(), p.ID, to.AddDate(0, 0, 1-daysCounted), to)
 	if err != nil {
 		return nil, err
 	}
 	bars := make([]bar, len(days))
 	rows := make([]node, len(days))
 	for i, d := range days {
-		bars[i] = bar{d.Date.UTC().Format("2 Jan"), d.Stored}
-		rows[i] = html.Tr(dayOf(d.Date), cell(decimal(d.Stored)), cell(decimal(d.Dropped)))
+		bars[i] = bar{short(d.Date), d.Stored}
+		rows[i] = html.Tr(html.Td(html.Time(text(d.Date))), cell(decimal(d.Stored)), cell(decimal(d.OptedOut)), cell(decimal(d.Late)))
 	}
 	slices.Reverse(rows)
 	return gomponents.Group{
 		chart("days-chart", "Events and profiles stored per day", bars),
-		table("days", "Day by day", []string{"Day, UTC", "Stored", "Dropped"}, rows, "Nothing came in yet."),
-		say("Dropped is what arrived after its subject was erased or opted out. The numbers are kept as data comes in; after a crash they can be a little off."),
+		table("days", "Day by day", []string{"Day, UTC", "Stored", "Opted out", "Erased"}, rows, "Nothing came in yet."),
+		say("Stored are events and changes of profiles. What was about somebody who is opted out, or who was erased since it happened, was dropped. After a crash the numbers can be a little off."),
 	}, nil
+}
+
+// short is a day without its year, to stand below a bar.
+func short(date string) string {
+	day, err := time.Parse(time.DateOnly, date)
+	if err != nil {
+		return date
+	}
+	return day.Format("2 Jan")
 }
 
 // allStates are those that a request can be in, in the order of its life.

@@ -63,11 +63,12 @@ func TestProjectsAndPeopleInABrowser(t *testing.T) {
 	}
 }
 
-// someDays is what a project took in on each of thirty days.
-func (w *world) someDays(context.Context, string) ([]console.Day, error) {
+// someDays is what a project took in on each of some days.
+func (w *world) someDays(_ context.Context, _ string, from, to time.Time) ([]console.Day, error) {
 	var days []console.Day
-	for i := range int64(30) {
-		days = append(days, console.Day{Date: w.now().AddDate(0, 0, int(i)-29), Stored: i * i % 170, Dropped: i % 3})
+	for i := int64(0); !from.After(to); i++ {
+		days = append(days, console.Day{Date: from.Format(time.DateOnly), Stored: i * i % 170, OptedOut: i % 3, Late: i % 2})
+		from = from.AddDate(0, 0, 1)
 	}
 	return days, nil
 }

@@ -177,12 +177,11 @@ func TestCounts(t *testing.T) {
 	if a := c.as[adam].get(c.project("/counts")); a.Code != http.StatusOK || strings.Contains(a.text, "per day") || !strings.Contains(a.text, "All 0 requests that are kept.") || strings.Contains(a.text, "<rect") {
 		t.Errorf("where nobody counts: %d %s", a.Code, a.text)
 	}
-	c.parts.Days = func(_ context.Context, project string) ([]console.Day, error) {
-		if project != c.ProjectID {
-			t.Errorf("asked of %s", project)
+	c.parts.Days = func(_ context.Context, project string, from, to time.Time) ([]console.Day, error) {
+		if project != c.ProjectID || to != c.now().UTC().Truncate(24*time.Hour) || to.Sub(from) != 29*24*time.Hour {
+			t.Errorf("asked of %s from %v to %v", project, from, to)
 		}
-		first := time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)
-		return []console.Day{{first, 400, 0}, {first.AddDate(0, 0, 1), 0, 3}, {first.AddDate(0, 0, 2), 1, 0}}, nil
+		return []console.Day{{"2026-11-24", 400, 0, 0}, {"2026-11-25", 0, 3, 2}, {"2026-11-26", 1, 0, 0}}, nil
 	}
 	c.pages = console.New(c.parts)
 	for i, of := range []dsr.Type{dsr.Export, dsr.Deletion, dsr.Deletion} {
@@ -196,7 +195,7 @@ func TestCounts(t *testing.T) {
 		`<desc id="days-chart-desc">Bars from 24 Nov to 26 Nov; the highest is 24 Nov with 400. The table that follows has every number.</desc>`,
 		`<rect x="21.3" y="0.0" width="170.7" height="160.0">`,  // all there is to see
 		`<rect x="448.0" y="157.0" width="170.7" height="3.0">`, // one is told from none
-		`<td><time>2026-11-25</time></td><td>0</td><td>3</td>`, `<td>PENDING</td><td>1</td><td>2</td>`, "All 3 requests that are kept.",
+		`<td><time>2026-11-25</time></td><td>0</td><td>3</td><td>2</td>`, `<td>PENDING</td><td>1</td><td>2</td>`, "All 3 requests that are kept.",
 	} {
 		if !strings.Contains(a.text, part) {
 			t.Errorf("the page lacks %s: %s", part, a.text)

@@ -39,7 +39,7 @@ var projectSettings = []setting{
 
 var organisationSettings = []setting{
 	{
-		name: "time_zone", label: "Time zone (time_zone)", hint: "Such as Europe/Berlin. Due dates and reminders go by its days, for requests made from now on.",
+		name: "time_zone", label: "Time zone (time_zone)", hint: "Such as Europe/Berlin. Due dates are days there, of requests made from now on.",
 		get: func(r dsr.Rules) string { return r.TimeZone },
 		set: func(r *dsr.Rules, s string) error { r.TimeZone = s; return nil },
 	},
