@@ -80,8 +80,11 @@ type Numbered struct {
 	dsr.Entry
 }
 
-// mostLooked is how many entries Latest looks at.
-const mostLooked = 2000
+const (
+	// mostLooked is how many entries Latest looks at, and looksAtOnce how many at once.
+	mostLooked  = 2000
+	looksAtOnce = 200
+)
 
 // Latest reads up to most of the entries before a number that fit, newest first; before
 // 0 is from the end of the trail. It returns the number to go on before: 0 where the
@@ -89,7 +92,7 @@ const mostLooked = 2000
 // even none, and yet a number to go on before.
 func (a *Accounts) Latest(ctx context.Context, project string, before int64, most int, fits func(dsr.Entry) bool) (found []Numbered, next int64, err error) {
 	trail := trailOf(project)
-	q := table.Query{PK: headKey(trail).PK, From: entryKey(trail, 1).SK, To: afterEntries, Backwards: true}
+	q := table.Query{PK: headKey(trail).PK, From: entryKey(trail, 1).SK, To: afterEntries, Backwards: true, Limit: looksAtOnce}
 	if before > 0 {
 		q.To = entryKey(trail, before).SK
 	}

@@ -128,13 +128,15 @@ func setMember(v *visit, p place) error {
 func removeMember(v *visit, p place) error {
 	name := v.r.PostFormValue("name")
 	if !v.sure() {
-		says := []string{name + " loses the role in " + p.name() + " at once."}
+		where := p.name()
 		if p.ID == "" {
-			says = []string{name + " loses the role in the organisation, and those in all of its projects, at once."}
+			where += ", and those in all of its projects,"
 		}
-		return v.ask("Remove a member", "Remove", p.path, append(says,
-			"With the last role go all sessions, GDPR tokens and secrets, for good: an invitation later brings none of them back. Requests that were submitted go on."),
-			hidden("name", name))
+		title, ends := "Remove a member", "all sessions and GDPR tokens, for good: an invitation later brings none of them back. Requests that were submitted go on."
+		if !strings.Contains(name, "@") {
+			title, ends = "Remove a service account", "its secrets, for good. Programs that use them are refused from then on."
+		}
+		return v.ask(title, "Remove", p.path, []string{name + " loses the role in " + where + " at once.", "With the last role go " + ends}, hidden("name", name))
 	}
 	if err := v.Accounts.RemoveMember(v.r.Context(), v.by(), p.ID, name); err != nil {
 		return v.again(err, "member", "", p.show)
