@@ -192,19 +192,13 @@ func TestWhoMaySeeAndChangeWhat(t *testing.T) {
 func TestEveryFormIsOfThisServer(t *testing.T) {
 	c := newCast(t)
 	forms := c.forms()
-	for path := range map[string]bool{"/sign-in": true, "/sign-in/link": true, "/sign-out": true} {
-		forms[path] = nil
-	}
-	var missing []string
 	for _, pattern := range console.Patterns() {
 		if path, ok := strings.CutPrefix(pattern, "POST "); ok {
-			if _, ok := forms[strings.Replace(path, "{id}", c.ProjectID, 1)]; !ok {
-				missing = append(missing, path)
+			path = regexp.MustCompile(`{\w+}`).ReplaceAllString(path, c.ProjectID)
+			if _, known := forms[path]; !known {
+				forms[path] = nil
 			}
 		}
-	}
-	if len(missing) > 0 {
-		t.Fatalf("this test does not know of %q", missing)
 	}
 	before := slices.Concat(c.entries(""), c.entries(c.ProjectID))
 	for path, fields := range forms {

@@ -23,12 +23,12 @@ const rolesSentence = "A consumer signs in and sees which projects there are for
 func (v *visit) people(p place, members []account.Member) node {
 	persons, programs := []node{}, []node{}
 	left := v.blank("member").wrong("")
-	for i, m := range members {
+	for _, m := range members {
 		wrong := ""
 		if strings.EqualFold(v.r.PostFormValue("name"), m.Name) {
 			wrong, left = left, ""
 		}
-		row := v.memberRow(p, m, i, wrong)
+		row := v.memberRow(p, m, wrong)
 		if m.Service {
 			programs = append(programs, row)
 		} else {
@@ -67,7 +67,7 @@ func (v *visit) people(p place, members []account.Member) node {
 }
 
 // memberRow is one of them, with what can be changed. Wrong is why a change was not taken.
-func (v *visit) memberRow(p place, m account.Member, i int, wrong string) node {
+func (v *visit) memberRow(p place, m account.Member, wrong string) node {
 	words := roles
 	if m.Service {
 		words = serviceRoles
@@ -108,7 +108,11 @@ func setMember(v *visit, p place) error {
 		return v.again(err, "member", "", p.show)
 	}
 	if err != nil {
-		return v.again(err, "invite", "name", p.show)
+		field := "role"
+		if kind.Of(err) == kind.NotFound || strings.Contains(name, "@") && account.CheckMail(name) != nil {
+			field = "name"
+		}
+		return v.again(err, "invite", field, p.show)
 	}
 	if !added || !strings.Contains(name, "@") {
 		return v.done(p.path, "changed")

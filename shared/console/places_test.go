@@ -172,6 +172,27 @@ func TestTrails(t *testing.T) {
 	}
 }
 
+// A file of a long trail tells where the next one begins.
+func TestTheFileOfALongTrail(t *testing.T) {
+	c := newCast(t)
+	for range account.MostLines {
+		if err := c.accounts.Record(t.Context(), dsr.Entry{Project: c.ProjectID, Time: c.now(), Actor: pat, Action: "do something"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	path := c.project("/audit/entries?from=")
+	first := c.as[pat].get(path + "1")
+	name := fmt.Sprintf(`attachment; filename="audit-%s-from-1-go-on-from-%d.jsonl"`, c.ProjectID, account.MostLines+1)
+	if got := first.Header().Get("Content-Disposition"); got != name || strings.Count(first.text, "\n") != account.MostLines {
+		t.Errorf("%s, %d lines, want %s", got, strings.Count(first.text, "\n"), name)
+	}
+	rest := c.as[pat].get(fmt.Sprint(path, account.MostLines+1))
+	v, err := account.VerifyExport(strings.NewReader(first.text+rest.text), c.now())
+	if err != nil || len(v.Faults) > 0 || v.First != 1 || v.Last <= account.MostLines {
+		t.Errorf("both together: %+v %v", v, err)
+	}
+}
+
 func TestCounts(t *testing.T) {
 	c := newCast(t)
 	if a := c.as[adam].get(c.project("/counts")); a.Code != http.StatusOK || strings.Contains(a.text, "per day") || !strings.Contains(a.text, "All 0 requests that are kept.") || strings.Contains(a.text, "<rect") {
