@@ -29,9 +29,9 @@ type typed struct {
 	wrong  map[string]string
 }
 
-// again shows the page that has a form once more, with what was typed, and says at the
+// anew shows the page that has a form once more, with what was typed, and says at the
 // field why it was not taken. An error that no typing can mend is returned.
-func (v *visit) again(err error, form, field string, page func(*visit) error) error {
+func (v *visit) anew(err error, form, field string, page func(*visit) error) error {
 	sentence := kind.Sentence(err)
 	status, _ := statusOf(err)
 	if status == http.StatusTooManyRequests {

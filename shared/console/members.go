@@ -152,11 +152,11 @@ func makeProject(v *visit) error {
 	}
 	err := v.takeOnce()
 	if err != nil {
-		return v.again(err, "project", "", projects)
+		return v.anew(err, "project", "", projects)
 	}
 	made, err := v.Accounts.MakeProject(v.r.Context(), v.by(), v.r.PostFormValue("name"))
 	if err != nil {
-		return v.again(err, "project", "name", projects)
+		return v.anew(err, "project", "name", projects)
 	}
 	return v.showOnce("New project", projectsPath+"/"+made.ID, "The project "+made.Name+" was made. Its number is "+made.ID+".",
 		secret{"token", "Project token", made.Token}, secret{"secret", "API secret", made.Secret})

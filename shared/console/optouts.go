@@ -71,7 +71,7 @@ func (v *visit) identifiers() []string {
 func changeOptOuts(v *visit, p place) error {
 	ids := v.identifiers()
 	again := func(err error) error {
-		return v.again(err, "ids", "ids", func(v *visit) error { return optOuts(v, p) })
+		return v.anew(err, "ids", "ids", func(v *visit) error { return optOuts(v, p) })
 	}
 	switch v.r.PostFormValue("do") {
 	case "test":

@@ -105,14 +105,14 @@ func setMember(v *visit, p place) error {
 	name, role := strings.TrimSpace(v.r.PostFormValue("name")), account.Role(v.r.PostFormValue("role"))
 	added, err := v.Accounts.SetMember(v.r.Context(), v.by(), p.ID, name, role)
 	if err != nil && v.r.PostFormValue("row") != "" {
-		return v.again(err, "member", "", p.show)
+		return v.anew(err, "member", "", p.show)
 	}
 	if err != nil {
 		field := "role"
 		if kind.Of(err) == kind.NotFound || strings.Contains(name, "@") && account.CheckMail(name) != nil {
 			field = "name"
 		}
-		return v.again(err, "invite", field, p.show)
+		return v.anew(err, "invite", field, p.show)
 	}
 	if !added || !strings.Contains(name, "@") {
 		return v.done(p.path, "changed")
@@ -143,7 +143,7 @@ func removeMember(v *visit, p place) error {
 		return v.ask(title, "Remove", p.path, []string{name + " loses the role in " + where + " at once.", "With the last role go " + ends}, hidden("name", name))
 	}
 	if err := v.Accounts.RemoveMember(v.r.Context(), v.by(), p.ID, name); err != nil {
-		return v.again(err, "member", "", p.show)
+		return v.anew(err, "member", "", p.show)
 	}
 	return v.done(p.path, "removed")
 }
@@ -151,11 +151,11 @@ func removeMember(v *visit, p place) error {
 // makeService makes a program's account and shows its secret.
 func makeService(v *visit, p place) error {
 	if err := v.takeOnce(); err != nil {
-		return v.again(err, "service", "", p.show)
+		return v.anew(err, "service", "", p.show)
 	}
 	name, made, err := v.Accounts.MakeServiceAccount(v.r.Context(), v.by(), p.ID, v.r.PostFormValue("label"), account.Role(v.r.PostFormValue("role")))
 	if err != nil {
-		return v.again(err, "service", "label", p.show)
+		return v.anew(err, "service", "label", p.show)
 	}
 	return v.showService(p, "New service account", name, made)
 }
@@ -188,7 +188,7 @@ func rotateService(v *visit, p place) error {
 		return err
 	}
 	if err != nil {
-		return v.again(err, "rotate", "overlap_days", ask)
+		return v.anew(err, "rotate", "overlap_days", ask)
 	}
 	return v.showService(p, "New secret", name, made)
 }

@@ -71,7 +71,7 @@ func makeToken(v *visit) error {
 		_, made, err = v.Accounts.MakeToken(v.r.Context(), v.by(), v.actor.Name)
 	}
 	if err != nil {
-		return v.again(err, "token", "", personal)
+		return v.anew(err, "token", "", personal)
 	}
 	return v.showOnce("New GDPR API token", personalPath, tokenSentence, secret{"token", "GDPR API token", made})
 }
@@ -101,7 +101,7 @@ func revokeToken(v *visit) error {
 		}, hidden("id", t.ID))
 	}
 	if err := v.Accounts.RevokeToken(v.r.Context(), v.by(), v.actor.Name, t.ID); err != nil {
-		return v.again(err, "token", "", personal)
+		return v.anew(err, "token", "", personal)
 	}
 	return v.done(personalPath, "revoked")
 }
@@ -131,7 +131,7 @@ func replaceToken(v *visit) error {
 		_, made, err = v.Accounts.ReplaceToken(v.r.Context(), v.by(), v.actor.Name, t.ID, overlap)
 	}
 	if err != nil {
-		return v.again(err, "replace", "overlap_days", ask)
+		return v.anew(err, "replace", "overlap_days", ask)
 	}
 	return v.showOnce("New GDPR API token", personalPath, tokenSentence, secret{"token", "GDPR API token", made})
 }

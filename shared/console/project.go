@@ -22,9 +22,9 @@ func showProject(v *visit, p place) error {
 	rename, transfer := v.blank("rename"), v.blank("transfer")
 	return v.show(v.status(), p.Name, v.parts(p), v.news(v.memberNews()),
 		html.Dl(
-			html.Dt(text("Number")), html.Dd(text(p.ID)),
-			html.Dt(text("Made")), html.Dd(text(day(p.Created))),
-			html.Dt(text("Project token")), html.Dd(html.Code(text(p.Token)), text(" – no secret: it stands in every page and app that sends data")),
+			html.Div(html.Dt(text("Number")), html.Dd(text(p.ID))),
+			html.Div(html.Dt(text("Made")), html.Dd(text(day(p.Created)))),
+			html.Div(html.Dt(text("Project token")), html.Dd(html.Code(text(p.Token)), text(" – no secret: it stands in every page and app that sends data"))),
 		),
 		v.people(p, members),
 		v.settings(p, projectSettings, rules),
@@ -41,7 +41,7 @@ func showProject(v *visit, p place) error {
 
 func renameProject(v *visit, p place) error {
 	if _, err := v.Accounts.RenameProject(v.r.Context(), v.by(), p.ID, v.r.PostFormValue("name")); err != nil {
-		return v.again(err, "rename", "name", p.show)
+		return v.anew(err, "rename", "name", p.show)
 	}
 	return v.done(p.path, "renamed")
 }
@@ -68,7 +68,7 @@ func rotateProject(v *visit, p place) error {
 		_, made, err = v.Accounts.RotateProject(v.r.Context(), v.by(), p.ID, part, overlap)
 	}
 	if err != nil {
-		return v.again(err, "rotate", "overlap_days", ask)
+		return v.anew(err, "rotate", "overlap_days", ask)
 	}
 	return v.showOnce("New "+strings.ToLower(label[:1])+label[1:], p.path, "It takes the place of the old one in the project "+p.Name+".", secret{"secret", label, made})
 }
@@ -77,7 +77,7 @@ func rotateProject(v *visit, p place) error {
 func transferProject(v *visit, p place) error {
 	to := strings.TrimSpace(v.r.PostFormValue("to"))
 	if err := account.CheckMail(to); err != nil {
-		return v.again(err, "transfer", "to", p.show)
+		return v.anew(err, "transfer", "to", p.show)
 	}
 	if !v.sure() {
 		return v.ask("Transfer the project", "Transfer", p.path, []string{
@@ -87,7 +87,7 @@ func transferProject(v *visit, p place) error {
 	}
 	err := v.Accounts.TransferProject(v.r.Context(), v.by(), p.ID, to)
 	if err != nil && kind.Of(err) != kind.Forbidden {
-		return v.again(err, "transfer", "to", p.show)
+		return v.anew(err, "transfer", "to", p.show)
 	}
 	if err != nil {
 		return err

@@ -138,7 +138,7 @@ func settle(v *visit, p place) error {
 		return nil
 	})
 	if err != nil {
-		return v.again(err, "settings", "", p.show)
+		return v.anew(err, "settings", "", p.show)
 	}
 	return v.done(p.path, "settled")
 }
