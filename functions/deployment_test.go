@@ -137,7 +137,7 @@ func build(t testing.TB, forLambda bool) string {
 	dir := t.TempDir()
 	environment, args := []string{"CGO_ENABLED=0"}, []string{"build", "-tags", tags, "-ldflags=-s -w", "-o", dir}
 	if forLambda {
-		environment, args = append(environment, "GOOS=linux", "GOARCH=arm64"), append(args, "-trimpath")
+		environment, args = append(environment, "GOOS=linux", "GOARCH=arm64"), append(args, "-trimpath", "-gcflags=maragu.dev/gomponents=-l")
 	}
 	command(t, environment, append(args, "./functions/...")...)
 	return dir

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -147,6 +149,54 @@ func TestInvitedWithoutAServer(t *testing.T) {
 	p = startDemo(t, data)
 	if text := mailIn(t, filepath.Join(data, "outbox")); !strings.Contains(text, "To: sam@example.com") || !strings.Contains(text, p.URL+"/sign-in?link=3D") {
 		t.Error(text)
+	}
+	p.stop(t, syscall.SIGTERM)
+}
+
+// What somebody makes in the browser a program can use at once.
+func TestATokenMadeInABrowser(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	p := startDemo(t, data)
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	browser := &http.Client{Jar: jar}
+	read := func(out *http.Response, err error) string {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer out.Body.Close()
+		text, err := io.ReadAll(out.Body)
+		if err != nil || out.StatusCode != http.StatusOK {
+			t.Fatalf("%d %v %s", out.StatusCode, err, text)
+		}
+		return string(text)
+	}
+	u, err := url.Parse(strings.TrimSpace(must(t, "sign-in", demoOwner, "--data", data)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	read(browser.PostForm(p.URL+"/sign-in/link", url.Values{"link": {u.Query().Get("link")}}))
+	page := read(browser.Get(p.URL + "/personal"))
+	once := regexp.MustCompile(`name="once" value="(\w+)"`).FindStringSubmatch(page)
+	if once == nil {
+		t.Fatalf("the form has no key: %s", page)
+	}
+	made := regexp.MustCompile(`value="(lethe_gdpr_\w+)"`).FindStringSubmatch(read(browser.PostForm(p.URL+"/personal/tokens", url.Values{"once": once[1:]})))
+	if made == nil {
+		t.Fatal("no token is shown")
+	}
+	if a := p.do(t, http.MethodGet, deletions+"?token="+p.Token, "", "Authorization", "Bearer "+made[1]); a.status != http.StatusOK {
+		t.Errorf("with the token: %d %s", a.status, a.body)
+	}
+	read(browser.PostForm(fmt.Sprintf("%s/projects/%v/opt-outs", p.URL, p.ProjectID), url.Values{"ids": {"user-0001"}, "do": {"out"}, "sure": {"1"}}))
+	if page := read(browser.Get(fmt.Sprintf("%s/projects/%v/opt-outs", p.URL, p.ProjectID))); !strings.Contains(page, "By way of") {
+		t.Errorf("nobody is opted out: %s", page)
+	}
+	for _, path := range []string{"/projects", "/organisation", "/organisation/audit", "/organisation/audit/verify", fmt.Sprintf("/projects/%v/counts", p.ProjectID)} {
+		read(browser.Get(p.URL + path))
 	}
 	p.stop(t, syscall.SIGTERM)
 }

@@ -540,3 +540,75 @@ func TestVerifyWhileAnEntryGoes(t *testing.T) {
 		t.Errorf("got %+v, %v", v, err)
 	}
 }
+
+func TestLatest(t *testing.T) {
+	w := newWorld()
+	c := w.found(t)
+	first := int64(len(w.trail(t, c.ProjectID)))
+	for i := range int64(2100) {
+		w.record(t, c.ProjectID, []string{"often", "seldom"}[max(0, 1-i)]) // the first alone
+	}
+	latest := func(before int64, most int, action string) (numbers []int64, next int64) {
+		t.Helper()
+		found, next, err := w.Latest(t.Context(), c.ProjectID, before, most, func(e dsr.Entry) bool { return action == "" || e.Action == action })
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range found {
+			numbers = append(numbers, f.Number)
+		}
+		return numbers, next
+	}
+	last := first + 2100
+	if got, next := latest(0, 3, ""); fmt.Sprint(got) != fmt.Sprint([]int64{last, last - 1, last - 2}) || next != last-2 {
+		t.Errorf("the newest: %d, to go on before %d", got, next)
+	}
+	if got, next := latest(last-2, 2, ""); fmt.Sprint(got) != fmt.Sprint([]int64{last - 3, last - 4}) || next != last-4 {
+		t.Errorf("the next: %d, to go on before %d", got, next)
+	}
+	if got, next := latest(first+1, 50, ""); len(got) != int(first) || next != 0 {
+		t.Errorf("the oldest: %d, to go on before %d", got, next)
+	}
+	// It looks at 2000 and no more, and can go on from there.
+	got, next := latest(0, 50, "seldom")
+	if len(got) != 0 || next != last-1999 {
+		t.Errorf("found %d, to go on before %d", got, next)
+	}
+	if got, next = latest(next, 50, "seldom"); fmt.Sprint(got) != fmt.Sprint([]int64{first + 1}) || next != 0 {
+		t.Errorf("found %d, to go on before %d", got, next)
+	}
+	if got, next := latest(1, 50, ""); len(got) != 0 || next != 0 {
+		t.Errorf("before the first: %d, to go on before %d", got, next)
+	}
+}
+
+// A trail is read in parts that fit an answer.
+func TestLines(t *testing.T) {
+	w := newWorld()
+	c := w.found(t)
+	marks := make([]string, 4000)
+	for i := range marks {
+		marks[i] = fmt.Sprintf("1.%064d", i)
+	}
+	for range 20 { // of some 280 KB each
+		if err := w.Record(t.Context(), dsr.Entry{Project: c.ProjectID, Time: w.now, Actor: pat, Action: "opt out", Subjects: marks}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range account.MostLines + 10 {
+		w.record(t, c.ProjectID, "do something")
+	}
+	var whole bytes.Buffer
+	parts := 0
+	for next := int64(1); next > 0; parts++ {
+		lines, n, err := w.Lines(t.Context(), c.ProjectID, next)
+		if err != nil || len(lines) == 0 || len(lines) > 4<<20+8<<10 || bytes.Count(lines, []byte("\n")) > account.MostLines || n > 0 && n <= next {
+			t.Fatalf("%d bytes, to go on from %d, %v", len(lines), n, err)
+		}
+		whole.Write(lines)
+		next = n
+	}
+	if v, err := account.VerifyExport(&whole, w.now); err != nil || len(v.Faults) > 0 || v.Last != int64(len(w.trail(t, c.ProjectID))) || parts != 3 {
+		t.Errorf("in %d parts: %+v, %v", parts, v, err)
+	}
+}

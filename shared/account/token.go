@@ -82,7 +82,7 @@ func (a *Accounts) newToken(ctx context.Context, by dsr.By, owner string, replac
 	secret := TokenPrefix + randomHex(32)
 	var made credential
 	err := a.holding(ctx, by, owner, func(p person, all []held, now time.Time) ([]table.Op, dsr.Entry, error) {
-		if err := a.eligible(ctx, owner); err != nil {
+		if err := a.MayHoldToken(ctx, owner); err != nil {
 			return nil, dsr.Entry{}, err
 		}
 		old, err := replacing(all, now)

@@ -23,7 +23,10 @@ import (
 // is the organisation's trail.
 func (a *Accounts) Entries(ctx context.Context, project string, from int64, f func(number int64, stored []byte) error) error {
 	trail := trailOf(project)
-	q := table.Query{PK: headKey(trail).PK, From: entryKey(trail, max(from, 1)).SK, To: afterEntries}
+	return a.eachEntry(ctx, table.Query{PK: headKey(trail).PK, From: entryKey(trail, max(from, 1)).SK, To: afterEntries}, f)
+}
+
+func (a *Accounts) eachEntry(ctx context.Context, q table.Query, f func(number int64, stored []byte) error) error {
 	for {
 		page, err := a.control.Query(ctx, q)
 		if err != nil {
@@ -43,6 +46,76 @@ func (a *Accounts) Entries(ctx context.Context, project string, from int64, f fu
 		}
 		q.After = page.Next
 	}
+}
+
+// How much of a trail Lines reads: what AWS lets through has 6 MB.
+const (
+	MostLines      = 5000
+	mostLinesBytes = 4 << 20
+)
+
+// errFull ends a walk through a trail before its end.
+var errFull = kind.E(kind.Internal, "enough was read")
+
+// Lines reads entries of a trail from a number on, each as it is stored and in a line of
+// its own, up to MostLines and 4 MB, and the number to go on from: 0 at the end.
+func (a *Accounts) Lines(ctx context.Context, project string, from int64) (lines []byte, next int64, err error) {
+	count := 0
+	err = a.Entries(ctx, project, from, func(number int64, stored []byte) error {
+		if count++; count > MostLines || len(lines)+len(stored) > mostLinesBytes && count > 1 {
+			next = number
+			return errFull
+		}
+		lines = append(append(lines, stored...), '\n')
+		return nil
+	})
+	if err == errFull {
+		err = nil
+	}
+	return lines, next, err
+}
+
+// A Numbered entry is one of a trail, with its place there.
+type Numbered struct {
+	Number int64
+	dsr.Entry
+}
+
+const (
+	// mostLooked is how many entries Latest looks at, and looksAtOnce how many at once.
+	mostLooked  = 2000
+	looksAtOnce = 200
+)
+
+// Latest reads up to most of the entries before a number that fit, newest first; before
+// 0 is from the end of the trail. It returns the number to go on before: 0 where the
+// trail begins. It looks at so many entries and no more, so that it may return fewer,
+// even none, and yet a number to go on before.
+func (a *Accounts) Latest(ctx context.Context, project string, before int64, most int, fits func(dsr.Entry) bool) (found []Numbered, next int64, err error) {
+	trail := trailOf(project)
+	q := table.Query{PK: headKey(trail).PK, From: entryKey(trail, 1).SK, To: afterEntries, Backwards: true, Limit: looksAtOnce}
+	if before > 0 {
+		q.To = entryKey(trail, before).SK
+	}
+	looked := 0
+	err = a.eachEntry(ctx, q, func(number int64, stored []byte) error {
+		if looked++; looked > mostLooked || len(found) == most {
+			next = number + 1
+			return errFull
+		}
+		var e entry
+		if json.Unmarshal(stored, &e) != nil {
+			return kind.E(kind.Corrupt, "read an entry of the audit trail")
+		}
+		if fits(e.Entry) {
+			found = append(found, Numbered{number, e.Entry})
+		}
+		return nil
+	})
+	if err == errFull {
+		err = nil
+	}
+	return found, next, err
 }
 
 // A Verified trail is what a look at every entry of it gave.

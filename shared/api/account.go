@@ -456,12 +456,6 @@ func (d *dayCount) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// How much of an audit trail one answer has: what AWS lets through has 6 MB.
-const (
-	mostLines      = 5000
-	mostLinesBytes = 4 << 20
-)
-
 // audit answers the audit trail of the project, or without one of the organisation, a
 // line for each entry as it is stored, from ?from= on. Lethe-Next is where to go on.
 func (e *edge) audit(c *call) error {
@@ -472,18 +466,8 @@ func (e *edge) audit(c *call) error {
 			return kind.Say(kind.Invalid, "from must be the number of an entry, from 1.")
 		}
 	}
-	var lines []byte
-	count, next := 0, int64(0)
-	errFull := kind.E(kind.Internal, "an answer is full")
-	err := e.Accounts.Entries(c.r.Context(), c.project.ID, from, func(number int64, stored []byte) error {
-		if count++; count > mostLines || len(lines)+len(stored) > mostLinesBytes && count > 1 {
-			next = number
-			return errFull
-		}
-		lines = append(append(lines, stored...), '\n')
-		return nil
-	})
-	if err != nil && err != errFull {
+	lines, next, err := e.Accounts.Lines(c.r.Context(), c.project.ID, from)
+	if err != nil {
 		return err
 	}
 	h := c.w.Header()
