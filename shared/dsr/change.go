@@ -145,7 +145,7 @@ func (s *Service) RerunAll(ctx context.Context, project string, by By) (Reruns, 
 	var done Reruns
 	// What breaks from now on is not looked at, or one that breaks at once would be run
 	// again and again.
-	err := s.eachIn(ctx, table.Query{PK: brokenPartition, To: moment(s.now()) + "$"}, func(r Request) error {
+	_, err := s.eachIn(ctx, table.Query{PK: brokenPartition, To: moment(s.now()) + "$"}, func(r Request) error {
 		switch {
 		case r.Project != project:
 			return nil
