@@ -188,6 +188,7 @@ func (s *Service) resume(ctx context.Context, r Request, version table.Version, 
 		r.Set, r.Batches, r.Plan = "", 0, r.Plan+1
 	}
 	r.Attempt++
+	r.Replans = 0
 	r.Reason, r.Hold, r.Held = "", "", zeroTime
 	r.Finished, r.Broken = zeroTime, false
 	r, err := s.move(ctx, r, version, to, by, verb, more...)
