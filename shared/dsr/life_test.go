@@ -506,14 +506,18 @@ func TestSweepPassesOverWhatIsDamaged(t *testing.T) {
 		all = append(all, w.submit(dsr.Export, id))
 	}
 	w.flow.lost = false
-	item, err := w.control.Get(w.ctx, table.Key{PK: "request#" + all[1].Task, SK: "request"})
-	if err != nil {
-		t.Fatal(err)
+	damage := func(r dsr.Request) {
+		t.Helper()
+		item, err := w.control.Get(w.ctx, table.Key{PK: "request#" + r.Task, SK: "request"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		item.Data = []byte(`{"task":"bob`)
+		if err := w.control.Write(w.ctx, table.Put(item, table.Cond{})); err != nil {
+			t.Fatal(err)
+		}
 	}
-	item.Data = []byte(`{"task":"bob`)
-	if err := w.control.Write(w.ctx, table.Put(item, table.Cond{})); err != nil {
-		t.Fatal(err)
-	}
+	damage(all[1])
 	lines.Reset()
 	if err := w.Sweep(w.ctx); err != nil {
 		t.Error(err)
@@ -534,6 +538,13 @@ func TestSweepPassesOverWhatIsDamaged(t *testing.T) {
 	if listed, total, err := w.List(w.ctx, project, "", 1, 10); err != nil || len(listed) != 2 || total != 3 {
 		t.Errorf("listed %d of %d (%v), want those that can be read", len(listed), total, err)
 	}
+	gone := w.submit(dsr.Deletion, "dan")
+	other := w.submit(dsr.Deletion, "eve")
+	damage(other)
+	if err := w.CancelSet(w.ctx, project, []string{"dan"}, dsr.By{}); err != nil {
+		t.Errorf("cancel: %v", err)
+	}
+	w.want(gone, dsr.Revoked)
 	if open, _, err := w.ListOnly(w.ctx, project, dsr.OnlyOpen, 1, 10); err != nil || len(open) != 0 {
 		t.Errorf("open: %d (%v), want none", len(open), err)
 	}

@@ -122,13 +122,16 @@ func (s *Service) ListOnly(ctx context.Context, project string, only Only, page,
 	return all[from:min(from+size, len(all))], len(all), nil
 }
 
-// eachRequest calls f with every request of a project as it stands, newest first.
+// eachRequest calls f with every request of a project as it stands, newest first, but
+// those that cannot be read.
 func (s *Service) eachRequest(ctx context.Context, project string, t Type, f func(Request) error) error {
+	before := 0
 	return s.eachListed(ctx, project, t, func(keys []table.Key) error {
-		found, err := s.requests(ctx, keys)
+		found, _, err := s.legible(ctx, "project", keys, before)
 		if err != nil {
 			return err
 		}
+		before += len(keys)
 		for _, r := range found {
 			if err := f(r); err != nil {
 				return err
