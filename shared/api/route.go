@@ -65,6 +65,7 @@ const (
 	requests   = "/api/app/requests"
 	settings   = "/api/app/settings"
 	optOuts    = "/api/app/opt-outs"
+	intake     = "/api/app/ingestion"
 )
 
 func (e *edge) table() []route {
@@ -97,6 +98,7 @@ func (e *edge) table() []route {
 			route{method: http.MethodPost, pattern: optOuts, serve: e.changeOptOuts(e.Service.OptOut), may: "see or change its opt-outs"},
 			route{method: http.MethodDelete, pattern: optOuts, serve: e.changeOptOuts(e.Service.OptIn), may: "see or change its opt-outs"},
 			route{method: http.MethodPost, pattern: optOuts + "/test", serve: e.testOptOuts, may: "see or change its opt-outs"},
+			route{method: http.MethodGet, pattern: intake, serve: e.ingested, may: "see what came in for it"},
 		)
 	}
 	if e.Service != nil {

@@ -145,7 +145,7 @@ func (s *Service) RerunAll(ctx context.Context, project string, by By) (Reruns, 
 	var done Reruns
 	// What breaks from now on is not looked at, or one that breaks at once would be run
 	// again and again.
-	err := s.eachIn(ctx, table.Query{PK: brokenPartition, To: moment(s.now()) + "$"}, func(r Request) error {
+	_, err := s.eachIn(ctx, table.Query{PK: brokenPartition, To: moment(s.now()) + "$"}, func(r Request) error {
 		switch {
 		case r.Project != project:
 			return nil
@@ -188,6 +188,7 @@ func (s *Service) resume(ctx context.Context, r Request, version table.Version, 
 		r.Set, r.Batches, r.Plan = "", 0, r.Plan+1
 	}
 	r.Attempt++
+	r.Replans = 0
 	r.Reason, r.Hold, r.Held = "", "", zeroTime
 	r.Finished, r.Broken = zeroTime, false
 	r, err := s.move(ctx, r, version, to, by, verb, more...)

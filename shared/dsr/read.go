@@ -62,7 +62,8 @@ func (s *Service) eachItem(ctx context.Context, pk, prefix string, f func(table.
 }
 
 // List reads a page of a project's requests, newest first, of one type or of both
-// (""). Pages count from 1. It returns the number of all requests too.
+// (""). Pages count from 1. It returns the number of all requests too, those included
+// that are passed over since they cannot be read.
 func (s *Service) List(ctx context.Context, project string, t Type, page, size int) ([]Request, int, error) {
 	from, total := (page-1)*size, 0
 	var keys []table.Key
@@ -78,7 +79,7 @@ func (s *Service) List(ctx context.Context, project string, t Type, page, size i
 	if err != nil {
 		return nil, 0, err
 	}
-	out, err := s.requests(ctx, keys)
+	out, _, err := s.legible(ctx, "project", keys, from)
 	return out, total, err
 }
 
@@ -97,7 +98,7 @@ func (s *Service) ListOnly(ctx context.Context, project string, only Only, page,
 	now := s.now()
 	var all []Request
 	for _, pk := range []string{openPartition, brokenPartition} {
-		err := s.eachIn(ctx, table.Query{PK: pk}, func(r Request) error {
+		_, err := s.eachIn(ctx, table.Query{PK: pk}, func(r Request) error {
 			fits := r.Project == project
 			switch only {
 			case OnlyOpen:
@@ -121,13 +122,16 @@ func (s *Service) ListOnly(ctx context.Context, project string, only Only, page,
 	return all[from:min(from+size, len(all))], len(all), nil
 }
 
-// eachRequest calls f with every request of a project as it stands, newest first.
+// eachRequest calls f with every request of a project as it stands, newest first, but
+// those that cannot be read.
 func (s *Service) eachRequest(ctx context.Context, project string, t Type, f func(Request) error) error {
+	before := 0
 	return s.eachListed(ctx, project, t, func(keys []table.Key) error {
-		found, err := s.requests(ctx, keys)
+		found, _, err := s.legible(ctx, "project", keys, before)
 		if err != nil {
 			return err
 		}
+		before += len(keys)
 		for _, r := range found {
 			if err := f(r); err != nil {
 				return err
@@ -157,21 +161,42 @@ func (s *Service) eachListed(ctx context.Context, project string, t Type, f func
 	}
 }
 
-// requests reads those that exist, in the order of keys.
+// requests reads those that exist, in the order of keys. One that cannot be read is
+// kind.Corrupt.
 func (s *Service) requests(ctx context.Context, keys []table.Key) ([]Request, error) {
+	return s.read(ctx, keys, func(_ int, err error) error { return err })
+}
+
+// legible is requests for a list, of which before come first: those that cannot be read
+// are told in the log by their position in it, counted and passed over.
+func (s *Service) legible(ctx context.Context, list string, keys []table.Key, before int) (found []Request, damaged int, err error) {
+	found, err = s.read(ctx, keys, func(i int, _ error) error {
+		damaged++
+		s.Log.ErrorContext(ctx, "the record of a request is damaged", "list", list, "position", before+i+1)
+		return nil
+	})
+	return found, damaged, err
+}
+
+// read reads the requests that exist, in the order of keys, and asks of each that
+// cannot be read whether to go on.
+func (s *Service) read(ctx context.Context, keys []table.Key, bad func(i int, err error) error) ([]Request, error) {
 	items, err := s.Control.GetMany(ctx, keys)
 	if err != nil {
 		return nil, kind.Wrap("read requests", err)
 	}
 	out := make([]Request, 0, len(keys))
-	for _, key := range keys {
+	for i, key := range keys {
 		item, ok := items[key]
 		if !ok {
 			continue
 		}
 		r, err := decode[Request](item)
 		if err != nil {
-			return nil, err
+			if err := bad(i, err); err != nil {
+				return nil, err
+			}
+			continue
 		}
 		out = append(out, r)
 	}

@@ -45,7 +45,7 @@ func (s *Service) Remind(ctx context.Context) error {
 	})
 	all = append(all, err)
 	for _, pk := range []string{openPartition, brokenPartition} {
-		err := s.eachIn(ctx, table.Query{PK: pk}, func(r Request) error {
+		_, err := s.eachIn(ctx, table.Query{PK: pk}, func(r Request) error {
 			if left := daysTo(r.Due, now, location(r.TimeZone)); left > requestDays[0] || left < -mostLate {
 				return ctx.Err()
 			}

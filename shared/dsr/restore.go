@@ -200,7 +200,7 @@ func (s *Service) recall(ctx context.Context, known ledger) error {
 // hold stops the execution of every open request and puts the request to STAGING,
 // where only Confirm or a cancel moves it. What exports had read out goes.
 func (s *Service) hold(ctx context.Context) (held int, err error) {
-	err = s.eachOpen(ctx, func(r Request) error {
+	_, err = s.eachOpen(ctx, func(r Request) error {
 		held++
 		err := s.holdOne(ctx, r.Task)
 		if kind.Of(err) == kind.Conflict {
