@@ -38,10 +38,11 @@ var arrows = []struct {
 	{"shared/cloud/ses", "shared/cloud shared/mail shared/dsr shared/kind"},
 	{"shared/cloud", "shared/dsr shared/table shared/blob shared/kind"},
 	{"shared/local", "shared/asl shared/mail shared/dsr shared/table shared/blob shared/kind statemachine"},
+	{"client", ""},
 	{"statemachine", ""},
 	{"functions/...", "shared/cloud shared/cloud/ses shared/api shared/console shared/events shared/account shared/dsr"},
 	{"infra/...", "shared/cloud shared/console shared/account shared/events shared/dsr shared/kind"},
-	{"cmd/...", "shared/... cmd/... statemachine"},
+	{"cmd/...", "shared/... cmd/... client statemachine"},
 }
 
 // outsiders tells which packages may import a module that is not Lethe's: the
@@ -54,7 +55,8 @@ var outsiders = []struct {
 	{"github.com/ncruces/", "shared/local"},
 	{"github.com/ohler55/", "shared/asl"},
 	{"github.com/spf13/", "cmd/..."},
-	{"net/http", "shared/blob/... shared/api shared/console shared/local shared/cloud shared/cloud/... cmd/..."},
+	{"golang.org/x/term", "cmd/..."},
+	{"net/http", "client shared/blob/... shared/api shared/console shared/local shared/cloud shared/cloud/... cmd/..."},
 }
 
 func TestArrowsPointDown(t *testing.T) {

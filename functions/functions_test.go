@@ -253,25 +253,10 @@ func (d *deployment) mail(t *testing.T) {
 			t.Errorf("%s: %s, %v", name, answer.Body, err)
 		}
 	}
-	resp, err := http.Get(*d.moto.BaseEndpoint + "/moto-api/data.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	var all struct {
-		SES struct {
-			RawMessage []struct {
-				Destinations []string `json:"destinations"`
-				Raw          string   `json:"raw_data"`
-			}
-		} `json:"ses"`
-	}
-	if err := json.NewDecoder(resp.Body).Decode(&all); err != nil {
-		t.Fatal(err)
-	}
 	told := map[string]int{}
-	for _, m := range all.SES.RawMessage {
-		whole := strings.NewReplacer("=\r\n", "", "=\n", "").Replace(m.Raw)
+	sent := d.sent(t)
+	for _, m := range sent {
+		whole := m.whole()
 		for _, subject := range []string{"An export is ready", "A deletion is complete", "A request failed", "Your GDPR token ends in 25 days"} {
 			if strings.Contains(whole, "Subject: "+subject) && slices.Contains(m.Destinations, "owner@example.com") && strings.Contains(whole, "https://lethe.example/") {
 				told[subject]++
@@ -282,8 +267,51 @@ func (d *deployment) mail(t *testing.T) {
 		}
 	}
 	if len(told) != 4 || told["Your GDPR token ends in 25 days"] != 1 {
-		t.Errorf("%d mails went out, by subject %v", len(all.SES.RawMessage), told)
+		t.Errorf("%d mails went out, by subject %v", len(sent), told)
 	}
+}
+
+// A sentMail is a message as moto keeps it.
+type sentMail struct {
+	Destinations []string `json:"destinations"`
+	Raw          string   `json:"raw_data"`
+}
+
+// whole is the message without the ends of lines that mail puts in.
+func (m sentMail) whole() string {
+	return strings.NewReplacer("=\r\n", "", "=\n", "", "=3D", "=").Replace(m.Raw)
+}
+
+// sent returns what SES has sent.
+func (d *deployment) sent(t *testing.T) []sentMail {
+	t.Helper()
+	resp, err := http.Get(*d.moto.BaseEndpoint + "/moto-api/data.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var all struct {
+		SES struct{ RawMessage []sentMail } `json:"ses"`
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&all); err != nil {
+		t.Fatal(err)
+	}
+	return all.SES.RawMessage
+}
+
+// mailedLink is what the link in the one mail with a subject to somebody holds.
+func (d *deployment) mailedLink(t *testing.T, to, subject string) string {
+	t.Helper()
+	var links []string
+	for _, m := range d.sent(t) {
+		if found := regexp.MustCompile(`https://lethe\.example/sign-in\?link=([0-9a-f]+)`).FindStringSubmatch(m.whole()); found != nil && slices.Contains(m.Destinations, to) && strings.Contains(m.Raw, "Subject: "+subject) {
+			links = append(links, found[1])
+		}
+	}
+	if len(links) != 1 {
+		t.Fatalf("%d mails with a link say %q, want one", len(links), subject)
+	}
+	return links[0]
 }
 
 // account lets the owner sign in by a link, make a token with it, and look at the
@@ -309,7 +337,8 @@ func (d *deployment) account(t *testing.T) {
 	}{
 		{http.MethodPost, "/api/app/tokens", "", 201},
 		{http.MethodPut, "/api/app/members?token=" + d.ProjectToken, `{"name":"sam@example.com","role":"admin"}`, 200},
-		{http.MethodDelete, "/api/app/organisation/members", `{"name":"sam@example.com"}`, 204},
+		{http.MethodDelete, "/api/app/organisation/members", `{"name":"sam@example.com"}`, 200},
+		{http.MethodPut, "/api/app/members?token=" + d.ProjectToken, `{"name":"kim@example.com","role":"analyst"}`, 200},
 		{http.MethodGet, "/api/app/organisation/mail", "", 200},
 		{http.MethodGet, "/api/app/audit?token=" + d.ProjectToken, "", 200},
 	} {
@@ -325,25 +354,28 @@ func (d *deployment) account(t *testing.T) {
 	}
 }
 
-// console lets the owner sign in in a browser, by a link, and out again.
+// console lets the owner sign in in a browser, by a link that was mailed, and out again.
 func (d *deployment) console(t *testing.T) {
 	t.Helper()
-	accounts := account.New(cloud.NewTable(d.records, controlTable, time.Now), time.Now)
-	link, err := accounts.MakeLink(t.Context(), dsr.By{Actor: account.Local.Name}, "owner@example.com")
-	if err != nil {
-		t.Fatal(err)
-	}
 	cookie := ""
 	form := func() http.Header {
 		return http.Header{"Content-Type": {"application/x-www-form-urlencoded"}, "Sec-Fetch-Site": {"same-origin"}, "Cookie": {cookie}}
 	}
+	if out := d.call(t, "POST", "/sign-in", "email=owner@example.com", form()); out.status != http.StatusOK || !strings.Contains(out.body, "Look into your mail") {
+		t.Errorf("ask for a link: %d %s", out.status, out.body)
+	}
+	if answer, err := d.running["sweep"].Invoke(t.Context(), []byte(`{}`)); err != nil || answer.Failed {
+		t.Errorf("sweep: %s, %v", answer.Body, err)
+	}
+	link := d.mailedLink(t, "owner@example.com", "Sign in to Lethe")
+	d.mailedLink(t, "kim@example.com", "You are invited to Lethe")
 	for _, c := range []struct {
 		method, target, body string
 		status               int
 		holds, location      string
 	}{
 		{"GET", "/", "", 303, "", "/sign-in"},
-		{"GET", "/sign-in", "", 200, "<code>go run ./infra/signin</code>", ""},
+		{"GET", "/sign-in", "", 200, `name="email"`, ""},
 		{"GET", "/sign-in/provider", "", 503, "does not answer", ""},
 		{"GET", "/sign-in?link=" + link, "", 200, `action="/sign-in/link"`, ""},
 		{"POST", "/sign-in/link", "link=" + link, 303, "", "/"},

@@ -11,20 +11,26 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
-	"lethe/shared/console"
 	"lethe/shared/dsr"
+	"lethe/shared/kind"
+	"lethe/shared/local"
 )
 
 // administering is what commands have in common that administer accounts: they call
 // the API, by the socket of the server that has the data directory, or without a
-// server in this process.
+// server in this process; or with --url that of a server elsewhere, as a service account.
 type administering struct {
 	observing
-	project string
+	project        string
+	url            string
+	serviceAccount string
+	secretFile     string
 
 	close func() error
 	call  func(*http.Request) (*http.Response, error)
@@ -35,8 +41,46 @@ func (a *administering) register(c *cobra.Command) {
 	c.Flags().Lookup("data").Usage = "`directory` of the deployment to administer"
 }
 
-func (a *administering) registerProject(c *cobra.Command, usage string) {
+// registerFar is register for commands that a server elsewhere can do too.
+func (a *administering) registerFar(c *cobra.Command) {
 	a.register(c)
+	c.Flags().StringVar(&a.url, "url", "", "`address` of a server elsewhere to administer, in place of a directory")
+	c.Flags().StringVar(&a.serviceAccount, "service-account", "", "with --url: `name` of the service account to do it as; its secret is in "+secretVariable+" or --service-account-secret-file")
+	c.Flags().StringVar(&a.secretFile, "service-account-secret-file", "", "`file` with the secret of the service account")
+}
+
+// secretVariable holds the secret of a service account.
+const secretVariable = "LETHE_SERVICE_ACCOUNT_SECRET"
+
+// remote calls the server that --url names.
+func (a *administering) remote() error {
+	base, err := url.Parse(strings.TrimSuffix(a.url, "/"))
+	if err != nil || !origin(a.url) {
+		return failure{statusUsage, "--url takes an address of https without a path, or of http on this machine, such as https://lethe.example.com."}
+	}
+	secret := os.Getenv(secretVariable)
+	if a.secretFile != "" {
+		b, err := os.ReadFile(a.secretFile)
+		if err != nil {
+			return failure{statusUsage, "The file that --service-account-secret-file names cannot be read."}
+		}
+		secret = strings.TrimSpace(string(b))
+	}
+	if a.serviceAccount == "" || secret == "" {
+		return failure{statusUsage, "With --url, name a service account with --service-account, and its secret in " + secretVariable + " or --service-account-secret-file. A GDPR token is good for requests only."}
+	}
+	server := &http.Client{Timeout: time.Minute}
+	a.close = func() error { return nil }
+	a.call = func(r *http.Request) (*http.Response, error) {
+		r.URL.Scheme, r.URL.Host, r.Host = base.Scheme, base.Host, base.Host
+		r.SetBasicAuth(a.serviceAccount, secret)
+		return server.Do(r)
+	}
+	return nil
+}
+
+func (a *administering) registerProject(c *cobra.Command, usage string) {
+	a.registerFar(c)
 	c.Flags().StringVar(&a.project, "project", "", usage)
 }
 
@@ -45,7 +89,11 @@ func (a *administering) run(c *cobra.Command, do func(context.Context) error) er
 	if err := fromEnvironment(c); err != nil {
 		return err
 	}
-	if err := a.open(c.Context(), c.ErrOrStderr()); err != nil {
+	open := func() error { return a.open(c.Context(), c.ErrOrStderr()) }
+	if a.url != "" && !c.Flags().Changed("data") {
+		open = a.remote
+	}
+	if err := open(); err != nil {
 		return failing(err)
 	}
 	err := errors.Join(do(c.Context()), a.close())
@@ -55,16 +103,36 @@ func (a *administering) run(c *cobra.Command, do func(context.Context) error) er
 	return failing(err)
 }
 
+// lockTime is how long a command waits for another one that has the data directory, or
+// for a server that has just got it.
+const lockTime = 5 * time.Second
+
 func (a *administering) open(ctx context.Context, diag io.Writer) error {
-	if served(ctx, a.data) {
-		a.call, a.close = socketClient(a.data).Do, func() error { return nil }
-		return nil
-	}
 	log := slog.New(slog.NewTextHandler(diag, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	p, err := openExisting(a.data, log)
-	if err != nil {
-		return err
+	for late := time.After(lockTime); ; {
+		if served(ctx, a.data) {
+			a.call, a.close = socketClient(a.data).Do, func() error { return nil }
+			return nil
+		}
+		p, err := openExisting(a.data, log)
+		if err == nil {
+			return a.openHere(p, log)
+		}
+		if kind.Of(err) != kind.Conflict {
+			return err
+		}
+		select {
+		case <-late:
+			return err
+		case <-ctx.Done():
+			return err
+		case <-time.After(50 * time.Millisecond):
+		}
 	}
+}
+
+// openHere has this process answer, which has the data directory.
+func (a *administering) openHere(p *local.Platform, log *slog.Logger) error {
 	d, err := wire(p, log, dsr.Settings{})
 	if err != nil {
 		return errors.Join(err, p.Close())
@@ -171,7 +239,7 @@ has it is that person. It can be made on the machine that Lethe runs on alone.`,
 				}
 				link := made.URL
 				if link == "" || c.Flags().Changed("url") {
-					link = console.LinkURL(base, made.Link)
+					link = dsr.LinkURL(base, made.Link)
 				}
 				return a.show(c.OutOrStdout(), map[string]string{"url": link, "expires": made.Expires}, func(w io.Writer) { fmt.Fprintln(w, link) })
 			})
@@ -189,6 +257,7 @@ func memberCommand() *cobra.Command {
 		Role    string `json:"role"`
 		Since   string `json:"date_added"`
 		Service bool   `json:"service_account"`
+		Invited bool   `json:"invited,omitempty"`
 	}
 	command := func(use, short, example string, args cobra.PositionalArgs, method string, body func(args []string) any) *cobra.Command {
 		var a administering
@@ -203,11 +272,16 @@ func memberCommand() *cobra.Command {
 					}
 				}
 				var all []line
+				if method == http.MethodDelete {
+					return a.showRemoved(c, ctx, path, body(args))
+				}
 				if err := a.ask(ctx, method, path, body(args), &all); err != nil {
 					return err
 				}
-				if method == http.MethodDelete {
-					return nil
+				for _, m := range all {
+					if m.Invited {
+						a.tellInvited(c, m.Name)
+					}
 				}
 				return a.show(c.OutOrStdout(), all, func(w io.Writer) {
 					fmt.Fprintln(w, "NAME\tROLE\tSINCE")
@@ -224,10 +298,31 @@ func memberCommand() *cobra.Command {
 		command("list", "List who has a role", "  lethe member list\n  lethe member list --project 1234567 --json", cobra.NoArgs, http.MethodGet, none),
 		command("set EMAIL ROLE", "Give somebody a role: owner, admin, analyst or consumer", "  lethe member set sam@example.com admin --project 1234567", cobra.ExactArgs(2), http.MethodPut,
 			func(args []string) any { return map[string]string{"name": args[0], "role": args[1]} }),
-		command("remove EMAIL", "Take somebody's role away; sessions and tokens end with the last", "  lethe member remove sam@example.com", cobra.ExactArgs(1), http.MethodDelete,
+		command("remove EMAIL", "Take somebody's role in a project away, or without --project every role; sessions and tokens end with the last", "  lethe member remove sam@example.com\n  lethe member remove sam@example.com --project 1234567", cobra.ExactArgs(1), http.MethodDelete,
 			func(args []string) any { return map[string]string{"name": args[0]} }),
 	)
 	return root
+}
+
+// showRemoved has roles taken away, and shows which.
+func (a *administering) showRemoved(c *cobra.Command, ctx context.Context, path string, body any) error {
+	all := []struct {
+		Role    string      `json:"role"`
+		Project json.Number `json:"project_id,omitempty"`
+	}{}
+	if err := a.ask(ctx, http.MethodDelete, path, body, &all); err != nil {
+		return err
+	}
+	return a.show(c.OutOrStdout(), all, func(w io.Writer) {
+		fmt.Fprintln(w, "REMOVED\tIN")
+		for _, r := range all {
+			where := "organisation"
+			if r.Project != "" {
+				where = "project " + r.Project.String()
+			}
+			fmt.Fprintf(w, "%s\t%s\n", r.Role, where)
+		}
+	})
 }
 
 func tokenCommand() *cobra.Command {
@@ -245,7 +340,7 @@ func tokenCommand() *cobra.Command {
 	command := func(use, short, example string, args int, do func(ctx context.Context, a *administering, owner string, args []string, all *[]line) error) *cobra.Command {
 		var a administering
 		c := &cobra.Command{Use: use, Short: short, Example: example, Args: cobra.ExactArgs(args)}
-		a.register(c)
+		a.registerFar(c)
 		c.RunE = func(c *cobra.Command, args []string) error {
 			return a.run(c, func(ctx context.Context) error {
 				all := []line{}
@@ -319,6 +414,10 @@ func projectCommand() *cobra.Command {
 	rotate := command("rotate token|secret", "Give a project a new token or API secret, and print it", "  lethe project rotate token --overlap-days 90", 1,
 		inOne(http.MethodPost, "/api/app/project/rotate", func(args []string) any { return map[string]any{"what": args[0], "overlap_days": overlap} }))
 	rotate.Flags().IntVar(&overlap, "overlap-days", 0, "for how many `days` the old one goes on")
+	var isNew bool
+	transfer := command("transfer EMAIL", "Make a person the owner of a project, and admins of its owners", "  lethe project transfer sam@example.com --project 1234567", 1,
+		inOne(http.MethodPost, "/api/app/project/transfer", func(args []string) any { return map[string]any{"to": args[0], "new": isNew} }))
+	transfer.Flags().BoolVar(&isNew, "new", false, "let the person be somebody without a role here, who is invited")
 	root.AddCommand(
 		command("list", "List projects", "  lethe project list", 0, func(c *cobra.Command, ctx context.Context, a *administering, _ []string) error {
 			all := []projectLine{}
@@ -338,8 +437,7 @@ func projectCommand() *cobra.Command {
 		command("rename NAME", "Give a project another name", "  lethe project rename Shop --project 1234567", 1,
 			inOne(http.MethodPatch, "/api/app/project", func(args []string) any { return map[string]string{"name": args[0]} })),
 		rotate,
-		command("transfer EMAIL", "Make a person the owner of a project, and admins of its owners", "  lethe project transfer sam@example.com --project 1234567", 1,
-			inOne(http.MethodPost, "/api/app/project/transfer", func(args []string) any { return map[string]string{"to": args[0]} })),
+		transfer,
 	)
 	return root
 }
@@ -380,11 +478,17 @@ func (a *administering) showResults(c *cobra.Command, ctx context.Context, metho
 	if err := a.ask(ctx, method, path, body, &results); err != nil {
 		return err
 	}
-	return a.show(c.OutOrStdout(), results, func(w io.Writer) {
-		list, ok := results.([]any)
-		if !ok {
-			list = []any{results}
+	list, ok := results.([]any)
+	if !ok {
+		list = []any{results}
+	}
+	for _, one := range list {
+		members, _ := one.(map[string]any)
+		if name, ok := members["name"].(string); ok && members["invited"] == true {
+			a.tellInvited(c, name)
 		}
+	}
+	return a.show(c.OutOrStdout(), results, func(w io.Writer) {
 		for _, one := range list {
 			members, _ := one.(map[string]any)
 			for _, name := range []string{"project_id", "name", "role", "token", "api_secret", "secret"} {
@@ -394,6 +498,15 @@ func (a *administering) showResults(c *cobra.Command, ctx context.Context, metho
 			}
 		}
 	})
+}
+
+// tellInvited tells who gave somebody a first role how that one gets in.
+func (a *administering) tellInvited(c *cobra.Command, name string) {
+	data := ""
+	if a.data != defaultData {
+		data = " --data " + a.data
+	}
+	fmt.Fprintf(c.ErrOrStderr(), "%[1]s is invited: the server mails a link to sign in, once it runs, by --smtp or into its outbox. To hand one over yourself: lethe sign-in %[1]s%[2]s\n", name, data)
 }
 
 // help is what a command does that only groups others.

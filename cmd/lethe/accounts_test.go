@@ -2,13 +2,18 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
+
+	"lethe/shared/local"
 )
 
 // must runs a command that must succeed, and returns what it prints.
@@ -136,7 +141,12 @@ func TestAdministration(t *testing.T) {
 		if err := os.WriteFile(export, []byte(trail), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		must(t, "audit", "verify", export)
+		if said := must(t, "audit", "verify", export); !strings.Contains(said, "Compare its number, "+strconv.Itoa(strings.Count(trail, "\n"))+",") {
+			t.Errorf("an export: %s", said)
+		}
+		if status, out, _ := lethe(t, "audit", "verify", os.DevNull); status != 1 || !strings.Contains(out, "holds no entry") {
+			t.Errorf("an empty file: %d %s", status, out)
+		}
 		if err := os.WriteFile(export, []byte(strings.Replace(trail, "sam@", "kim@", 1)), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -161,7 +171,9 @@ func TestAdministration(t *testing.T) {
 				t.Errorf("%v: status %d %q %q, want %d saying %q", c.args, status, out, diag, c.status, c.says)
 			}
 		}
-		must(t, with("member", "remove", "sam@example.com")...)
+		if out := must(t, with("member", "remove", "sam@example.com")...); !regexp.MustCompile(`owner +project `+shop.ID.String()+`\n`).MatchString(out) || !regexp.MustCompile(`admin +organisation\n`).MatchString(out) {
+			t.Errorf("member remove: %s", out)
+		}
 		if status, _, _ := lethe(t, with("token", "make", "sam@example.com")...); status != 3 {
 			t.Errorf("a token for who was removed: status %d", status)
 		}
@@ -169,4 +181,61 @@ func TestAdministration(t *testing.T) {
 	if status, _, diag := lethe(t, "member", "list", "--data", t.TempDir()); status != 3 || !strings.Contains(diag, "no data directory") {
 		t.Errorf("an empty directory: %d %s", status, diag)
 	}
+}
+
+// Commands without a server wait for one another, and not for long for a process that
+// stays.
+func TestCommandsAtOnce(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	p := startDemo(t, data)
+	p.stop(t, syscall.SIGTERM)
+	var all sync.WaitGroup
+	for n := range 6 {
+		all.Go(func() {
+			if status, _, diag := lethe(t, "member", "set", fmt.Sprintf("sam%d@example.com", n), "admin", "--data", data); status != 0 {
+				t.Errorf("command %d: status %d %s", n, status, diag)
+			}
+		})
+	}
+	all.Wait()
+	if got := strings.Count(must(t, "member", "list", "--data", data), "sam"); got != 6 {
+		t.Errorf("%d of 6 members were set", got)
+	}
+	lock, err := local.LockDir(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Unlock()
+	if status, _, diag := lethe(t, "member", "list", "--data", data); status != 5 || !strings.Contains(diag, "in use") {
+		t.Errorf("beside a process that stays: %d %s", status, diag)
+	}
+}
+
+// What the trails call things is a noun and a verb.
+func TestActions(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	p := startDemo(t, data, "--cancel-window", "0")
+	p.await(t, retrievals, p.submit(t, retrievals, "user-0001"), "SUCCESS")
+	p.await(t, deletions, p.submit(t, deletions, "user-0001"), "SUCCESS")
+	p.await(t, deletions, p.submit(t, deletions, "nobody"), "FAILURE")
+	must(t, "project", "rename", "Shop", "--data", data)
+	link := must(t, "sign-in", demoOwner, "--data", data)
+	_, link, _ = strings.Cut(strings.TrimSpace(link), "link=")
+	if a := p.do(t, http.MethodPost, "/api/app/session", `{"link":"`+link+`"}`); a.status != http.StatusCreated {
+		t.Errorf("sign in: %d %s", a.status, a.body)
+	}
+	trails := must(t, "audit", "export", "--data", data) + must(t, "audit", "export", "--organisation", "--data", data)
+	actions := map[string]bool{}
+	for _, found := range regexp.MustCompile(`"action":"([^"]*)"`).FindAllStringSubmatch(trails, -1) {
+		actions[found[1]] = true
+		if !regexp.MustCompile(`^[a-z]+(-[a-z]+)*\.[a-z]+(-[a-z]+)*$`).MatchString(found[1]) {
+			t.Errorf("the action %q is no noun and verb", found[1])
+		}
+	}
+	for _, want := range []string{"export.submit", "export.finish", "deletion.begin", "deletion.finish", "deletion.fail", "project.rename", "link.make", "session.begin"} {
+		if !actions[want] {
+			t.Errorf("no entry is called %s: %v", want, actions)
+		}
+	}
+	p.stop(t, syscall.SIGTERM)
 }

@@ -108,7 +108,11 @@ something is wrong.`,
 			if err != nil {
 				return failing(err)
 			}
-			return tell(c, v)
+			if err := tell(c, v); err != nil || a.json {
+				return err
+			}
+			_, err = fmt.Fprintf(c.OutOrStdout(), "\nA file does not tell whether entries after its last one were cut off, or that one was\nchanged. Compare its number, %d, and its hash with what \"lethe audit verify\" says of the\ntrail, or with a note of another day.\n", v.Last)
+			return err
 		}
 		return a.run(c, func(ctx context.Context) error {
 			path, err := a.trailPath(ctx, organisation, "/verify")

@@ -47,6 +47,7 @@ type restored struct {
 	Held     int    `json:"requests_held"`
 	Ended    int    `json:"tokens_ended"`
 	Token    string `json:"gdpr_token"`
+	Owner    string `json:"gdpr_token_of"`
 	Replaced string `json:"replaced"`
 }
 
@@ -107,6 +108,13 @@ func TestBackupAndRestore(t *testing.T) {
 		t.Errorf("serve of a backup: status %d %q", status, diag)
 	}
 	got := restore(t, backup, "--data", data)
+	must(t, "audit", "verify", "--data", data)
+	if trail := must(t, "audit", "export", "--data", data); !strings.Contains(trail, "were lost with the records of after the backup") {
+		t.Errorf("the audit trail does not tell of entries that were lost: %s", trail)
+	}
+	if got.Owner != demoOwner {
+		t.Errorf("the new token is told to be of %q", got.Owner)
+	}
 	if got.Erasures != 1 || got.Erased.Events != 2 || got.Erased.Edges != 1 || got.Erased.Subjects != 2 || got.OptOuts != 1 || got.Archives != 1 || got.Held != 1 || got.Ended != 1 || len(got.Gaps) > 0 || got.Lost == nil || len(got.Lost) > 0 || len(got.Alone) != 1 || got.Alone[0].Task != erased {
 		t.Errorf("restore tells %+v", got)
 	}
@@ -209,6 +217,58 @@ func TestRestoreInPlace(t *testing.T) {
 		t.Errorf("still there: %s", strings.Join(found, ", "))
 	}
 	startDemo(t, snapshot, "--ledger-copy", copied).stop(t, syscall.SIGTERM)
+}
+
+// A database file that was put back alone does not know what was cancelled since, of
+// which no ledger tells. It is not served, and a restore holds what was open.
+func TestRecordsPutBackAlone(t *testing.T) {
+	dir := t.TempDir()
+	data := filepath.Join(dir, "data")
+	p := startDemo(t, data, "--cancel-window", "1s")
+	p.importEvents(t, visit("staying", "s1", "mark-of-who-stays"))
+	p.stop(t, syscall.SIGTERM)
+	p = startDemo(t, data, "--cancel-window", "2s")
+	task := p.submit(t, deletions, "staying")
+	p.kill(t)
+	old, err := os.ReadFile(filepath.Join(data, "lethe.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	log, err := os.ReadFile(filepath.Join(data, "lethe.db-wal"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p = startDemo(t, data, "--cancel-window", "2s")
+	if status, _ := p.gdpr(t, "DELETE", deletions+task+"/", ""); status != 204 {
+		t.Fatalf("cancel: %d", status)
+	}
+	p.stop(t, syscall.SIGTERM)
+	if err := os.WriteFile(filepath.Join(data, "lethe.db"), old, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(data, "lethe.db-wal"), log, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	// However often it is tried, and whatever opens it meanwhile.
+	for range 2 {
+		status, _, diag := lethe(t, "serve", "--demo", "--json", "--listen", "127.0.0.1:0", "--data", data)
+		if status != 3 || !strings.Contains(diag, "older than the directory") {
+			t.Fatalf("serve: status %d, %q", status, diag)
+		}
+		must(t, "member", "list", "--data", data)
+	}
+	if got := restore(t, "--data", data); got.Held != 1 {
+		t.Errorf("restore holds %d requests", got.Held)
+	}
+	p = startDemo(t, data, "--cancel-window", "0")
+	time.Sleep(3 * time.Second) // its window is over
+	if _, found := p.gdpr(t, "GET", deletions+task+"/", ""); found["status"] != "STAGING" {
+		t.Errorf("after the restore the request is %v", found["status"])
+	}
+	if len(holding(t, data, "mark-of-who-stays")) == 0 {
+		t.Error("who took the request back was erased")
+	}
+	p.stop(t, syscall.SIGTERM)
 }
 
 // Without a ledger but that of the backup, it is said from when on none is known.

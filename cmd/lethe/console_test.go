@@ -1,15 +1,18 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // A link that the machine's administrator made signs somebody in in a browser, for as
@@ -104,13 +107,96 @@ func TestSignInLinksAreMailed(t *testing.T) {
 	if a.status != http.StatusOK {
 		t.Errorf("%d %s", a.status, a.body)
 	}
-	found, err := filepath.Glob(filepath.Join(outbox, "*.eml"))
-	if err != nil || len(found) != 1 {
-		t.Fatalf("%d mails, %v", len(found), err)
+	if text := mailIn(t, outbox); !strings.Contains(text, "https://lethe.example/sign-in?link=3D") {
+		t.Error(text)
 	}
-	text, err := os.ReadFile(found[0])
-	if plain := strings.ReplaceAll(string(text), "=\r\n", ""); err != nil || !strings.Contains(plain, "https://lethe.example/sign-in?link=3D") {
-		t.Errorf("%v\n%s", err, text)
+	p.stop(t, syscall.SIGTERM)
+}
+
+// mailIn waits for the one mail in an outbox.
+func mailIn(t *testing.T, outbox string) string {
+	t.Helper()
+	for range 100 {
+		found, err := filepath.Glob(filepath.Join(outbox, "*.eml"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(found) == 1 {
+			text, err := os.ReadFile(found[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			return strings.ReplaceAll(string(text), "=\r\n", "")
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	t.Fatal("no mail, or several")
+	return ""
+}
+
+// Who is given a role while no server runs is invited when one does.
+func TestInvitedWithoutAServer(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	p := startDemo(t, data)
+	p.stop(t, syscall.SIGTERM)
+	status, out, diag := lethe(t, "member", "set", "sam@example.com", "admin", "--data", data)
+	if status != 0 || !strings.Contains(out, "sam@example.com") || !strings.Contains(diag, "lethe sign-in sam@example.com --data "+data) {
+		t.Errorf("%d %s %s", status, out, diag)
+	}
+	if status, _, diag := lethe(t, "member", "set", "sam@example.com", "analyst", "--data", data); status != 0 || diag != "" {
+		t.Errorf("another role: %d %s", status, diag)
+	}
+	p = startDemo(t, data)
+	if text := mailIn(t, filepath.Join(data, "outbox")); !strings.Contains(text, "To: sam@example.com") || !strings.Contains(text, p.URL+"/sign-in?link=3D") {
+		t.Error(text)
+	}
+	p.stop(t, syscall.SIGTERM)
+}
+
+// What somebody makes in the browser a program can use at once.
+func TestATokenMadeInABrowser(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	p := startDemo(t, data)
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	browser := &http.Client{Jar: jar}
+	read := func(out *http.Response, err error) string {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer out.Body.Close()
+		text, err := io.ReadAll(out.Body)
+		if err != nil || out.StatusCode != http.StatusOK {
+			t.Fatalf("%d %v %s", out.StatusCode, err, text)
+		}
+		return string(text)
+	}
+	u, err := url.Parse(strings.TrimSpace(must(t, "sign-in", demoOwner, "--data", data)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	read(browser.PostForm(p.URL+"/sign-in/link", url.Values{"link": {u.Query().Get("link")}}))
+	page := read(browser.Get(p.URL + "/personal"))
+	once := regexp.MustCompile(`name="once" value="(\w+)"`).FindStringSubmatch(page)
+	if once == nil {
+		t.Fatalf("the form has no key: %s", page)
+	}
+	made := regexp.MustCompile(`value="(lethe_gdpr_\w+)"`).FindStringSubmatch(read(browser.PostForm(p.URL+"/personal/tokens", url.Values{"once": once[1:]})))
+	if made == nil {
+		t.Fatal("no token is shown")
+	}
+	if a := p.do(t, http.MethodGet, deletions+"?token="+p.Token, "", "Authorization", "Bearer "+made[1]); a.status != http.StatusOK {
+		t.Errorf("with the token: %d %s", a.status, a.body)
+	}
+	read(browser.PostForm(fmt.Sprintf("%s/projects/%v/opt-outs", p.URL, p.ProjectID), url.Values{"ids": {"user-0001"}, "do": {"out"}, "sure": {"1"}}))
+	if page := read(browser.Get(fmt.Sprintf("%s/projects/%v/opt-outs", p.URL, p.ProjectID))); !strings.Contains(page, "By way of") {
+		t.Errorf("nobody is opted out: %s", page)
+	}
+	for _, path := range []string{"/projects", "/organisation", "/organisation/audit", "/organisation/audit/verify", fmt.Sprintf("/projects/%v/counts", p.ProjectID)} {
+		read(browser.Get(p.URL + path))
 	}
 	p.stop(t, syscall.SIGTERM)
 }

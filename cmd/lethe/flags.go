@@ -21,7 +21,6 @@ import (
 // settings are the flags of serve.
 type settings struct {
 	data       string
-	listen     string
 	demo       bool
 	owner      string
 	mailFrom   string
@@ -34,8 +33,8 @@ type settings struct {
 	log        string
 	ledgerCopy string
 	backupDays int
-	publicURL  string
 	oidc       oidcSettings
+	networkSettings
 }
 
 const (
@@ -47,7 +46,7 @@ const (
 
 func (s *settings) register(f *pflag.FlagSet) {
 	f.StringVar(&s.data, "data", defaultData, "`directory` that holds everything; made if it is absent")
-	f.StringVar(&s.listen, "listen", "127.0.0.1:8080", "`address` to listen on, loopback only; port 0 takes a free one")
+	s.networkSettings.register(f)
 	f.BoolVar(&s.demo, "demo", false, "make a project, an owner and some months of made-up events, once")
 	f.StringVar(&s.owner, "owner", "", "mail `address` of the first owner, in an empty directory; needed there, and else of no effect")
 	f.StringVar(&s.mailFrom, "mail-from", "Lethe <lethe@localhost>", "whom mail is from, an `address`")
@@ -59,7 +58,6 @@ func (s *settings) register(f *pflag.FlagSet) {
 	f.DurationVar(&s.window, "cancel-window", window, "`time` that a deletion waits before it begins, and can be cancelled; 10s with --demo")
 	f.IntVar(&s.backupDays, "backup-days", 0, "how many `days` backups are kept, for certificates to tell; 0 tells nothing")
 	f.StringVar(&s.log, "log", "info", "debug, info, warn or error; or a `file`; or both with a comma between")
-	f.StringVar(&s.publicURL, "public-url", "", "`address` that people and programs reach this server at, through a proxy with TLS on this machine; the one listened on without it")
 	s.oidc.register(f)
 	f.StringVar(&s.ledgerCopy, "ledger-copy", "", "second `directory` for the ledger of erasures, best on another disk")
 }
@@ -108,24 +106,10 @@ func (s *settings) check() error {
 	if s.ledgerCopy != "" && within(s.data, s.ledgerCopy) {
 		return failure{statusUsage, "--ledger-copy names a directory inside --data, which would be lost with it: choose another, best on another disk."}
 	}
-	if s.publicURL != "" && !origin(s.publicURL) {
-		return failure{statusUsage, "--public-url takes an address of https without a path, such as https://lethe.example.com."}
-	}
 	if err := s.oidc.check(); err != nil {
 		return err
 	}
-	host, _, err := net.SplitHostPort(s.listen)
-	if err != nil {
-		return failure{statusUsage, "--listen takes an address and a port, for example 127.0.0.1:8080."}
-	}
-	if !loopback(host) {
-		sentence := "Listening beyond this machine in plain HTTP would show personal data to the network: listen on 127.0.0.1 and let a proxy with TLS on this machine pass requests on."
-		if s.demo {
-			sentence = "A demo never listens beyond this machine, since its credentials are printed: use --listen 127.0.0.1:8080."
-		}
-		return failure{statusRefused, sentence}
-	}
-	return nil
+	return s.networkSettings.check(s.demo)
 }
 
 // within reports whether path leads to dir or into it.
@@ -140,14 +124,6 @@ func within(dir, path string) bool {
 	}
 	rel, err := filepath.Rel(dir, path)
 	return err == nil && rel != ".." && !strings.HasPrefix(rel, "../")
-}
-
-// base is the address that this server is reached at, which listens at another.
-func (s *settings) base(listened string) string {
-	if s.publicURL == "" {
-		return listened
-	}
-	return strings.TrimSuffix(s.publicURL, "/")
 }
 
 // origin reports whether s is an address without a path, of https or of this machine.

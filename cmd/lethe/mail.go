@@ -8,21 +8,16 @@ import (
 	"strings"
 	"time"
 
-	"lethe/shared/dsr"
 	"lethe/shared/local"
 )
 
 // outboxLife is how long mail lies in the outbox that nobody takes.
 const outboxLife = 30 * 24 * time.Hour
 
-// delivers is what mails sign-in links, which are over soon: a server, or an outbox that
-// was named for another program to send; nil where mail just lies.
-func (s settings) delivers(p *local.Platform) dsr.Sender {
-	if s.smtp == "" && s.outbox == "" {
-		return nil
-	}
-	return p.Sender
-}
+// delivers reports whether mail leaves the machine soon, as who asks for a sign-in link
+// expects: by a server, or from an outbox that was named for another program to send.
+// Otherwise it just lies.
+func (s settings) delivers() bool { return s.smtp != "" || s.outbox != "" }
 
 // mail gives p what sends its mail: the server that --smtp names, or the outbox.
 func (s settings) mail(p *local.Platform) error {

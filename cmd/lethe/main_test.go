@@ -49,24 +49,6 @@ func TestScripts(t *testing.T) {
 			e.Setenv("PATH", os.Getenv("PATH"))
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			// exits <status> <program> [<argument>...] runs a program that must end with
-			// that status. Its output is then looked at with stdout and stderr.
-			"exits": func(ts *testscript.TestScript, neg bool, args []string) {
-				if neg || len(args) < 2 {
-					ts.Fatalf("usage: exits status program [argument...]")
-				}
-				err := ts.Exec(args[1], args[2:]...)
-				got := "0"
-				if exit, ok := err.(*exec.ExitError); ok {
-					got = fmt.Sprint(exit.ExitCode())
-				} else if err != nil {
-					ts.Fatalf("%v", err)
-				}
-				if want := args[0]; got != want {
-					ts.Fatalf("exit status: got %s, want %s", got, want)
-				}
-			},
-		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
 	})
 }

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"io"
 
-	"lethe/shared/console"
+	"lethe/shared/dsr"
 	"lethe/shared/kind"
 )
 
@@ -24,14 +24,14 @@ func announce(out io.Writer, url string, s settings, f first) error {
   project token  %[5]s
 
 Sign in, within 15 minutes:  %[6]s
-Another link:                lethe sign-in %[3]s --data %[2]s --url %[1]s
+Another link:                lethe sign-in %[3]s --data %[2]s --url %[7]s
 A token for the GDPR API:    lethe token make %[3]s --data %[2]s
-`, url, s.data, f.owner, f.project.ID, f.project.Token, console.LinkURL(s.base(url), f.link))
+`, url, s.data, f.owner, f.project.ID, f.project.Token, dsr.LinkURL(s.base(url), f.link), s.base(url))
 		return err
 	}
 	d := f.demo
 	if d == nil {
-		_, err := fmt.Fprintf(out, "Lethe is ready at %[1]s, data in %[2]s. Ctrl-C stops it.\nTo sign in: lethe sign-in EMAIL --data %[2]s --url %[1]s\n", url, s.data)
+		_, err := fmt.Fprintf(out, "Lethe is ready at %[1]s, data in %[2]s. Ctrl-C stops it.\nTo sign in: lethe sign-in EMAIL --data %[2]s --url %[3]s\n", url, s.data, s.base(url))
 		return err
 	}
 	_, err := fmt.Fprintf(out, `Lethe is ready: a demo with made-up data, for this machine only. Ctrl-C stops it.
@@ -49,7 +49,7 @@ curl -s '%[1]s/track?verbose=1' -H 'Content-Type: application/json' -d '[{"event
 task=$(curl -s -X POST '%[1]s/api/app/data-retrievals/v3.0/?token=%[2]s' -H 'Authorization: Bearer %[3]s' -d '{"distinct_ids":["%[5]s"],"compliance_type":"GDPR"}' | sed 's/.*"task_id":"\([^"]*\)".*/\1/'); echo "$task"
 
 curl -sfL --retry 20 --retry-delay 1 --retry-all-errors '%[1]s/api/app/data-retrievals/v3.0/'"$task"'/download?token=%[2]s' -H 'Authorization: Bearer %[3]s' -o export.zip && ls -l export.zip
-`, url, d.ProjectToken, d.GDPRToken, s.data, d.Subject, console.LinkURL(s.base(url), f.link))
+`, url, d.ProjectToken, d.GDPRToken, s.data, d.Subject, dsr.LinkURL(s.base(url), f.link))
 	return err
 }
 
@@ -64,7 +64,7 @@ func announceJSON(out io.Writer, url, base string, f first) error {
 		SignIn       string      `json:"sign_in,omitempty"` // works once, within 15 minutes
 	}{URL: url}
 	if f.link != "" {
-		line.SignIn = console.LinkURL(base, f.link)
+		line.SignIn = dsr.LinkURL(base, f.link)
 	}
 	if f.project != nil {
 		line.ProjectID, line.ProjectToken = json.Number(f.project.ID), f.project.Token

@@ -33,6 +33,7 @@ type restoration struct {
 	Lost     []dsr.Lost `json:"requests_lost"`
 	Ended    int        `json:"tokens_ended"`
 	Token    string     `json:"gdpr_token"`
+	Owner    string     `json:"gdpr_token_of"`
 	Replaced string     `json:"replaced,omitempty"` // where the old directory is now
 }
 
@@ -46,7 +47,7 @@ func restoreCommand() *cobra.Command {
 directory, which is kept under another name. Before that it reads the ledger of
 erasures in the backup, in the directory that it replaces and in --ledger-copy,
 erases everyone in it whose data came back, holds every open request until it is
-confirmed, and ends every GDPR token, session and sign-in link. It prints a new token of the
+confirmed, and ends every GDPR token, session and sign-in link. It prints a new token of an
 owner.
 
 Without BACKUP it does the same to a data directory that was put back by other
@@ -151,21 +152,26 @@ func (r *restoration) catchUp(ctx context.Context, dir string, staged *local.Sta
 		if err := service.Adopt(ctx, staged.Before); err != nil {
 			return err
 		}
+		if err := account.AdoptHeads(ctx, p.Bucket, staged.Before, p.Keys); err != nil {
+			return err
+		}
+	}
+	if staged != nil {
+		if err := r.compare(ctx, staged, service, p, log); err != nil {
+			return err
+		}
+	}
+	// Before anything is added to the trails: what they lost is what came after the backup.
+	if err := accounts.Restored(ctx, p.Bucket, p.Keys); err != nil {
+		return err
 	}
 	if r.Restoration, err = service.Restore(ctx); err != nil {
 		return err
 	}
-	if staged != nil {
-		if err := r.compare(ctx, staged, service); err != nil {
-			return err
-		}
-	}
-	if err := accounts.Restored(ctx, p.Bucket, p.Keys); err != nil {
+	if r.Ended, err = accounts.EndTokens(ctx, func(owner, token string) error { return r.keep(dir, owner, token) }); err != nil {
 		return err
 	}
-	if r.Ended, err = accounts.EndTokens(ctx, func(token string) error { return r.keep(dir, token) }); err != nil {
-		return err
-	}
+	p.Restored()
 	if staged == nil {
 		return p.EndInPlace()
 	}
@@ -184,17 +190,25 @@ func (r *restoration) begin(ctx context.Context, p *local.Platform, service *dsr
 	case r.ledgerCopy != "":
 	case withCopy:
 		return failure{statusUsage, "The restore that was cut off had a copy of the ledger: name it again with --ledger-copy."}
-	case !behind && !unfinished:
+	case !behind && !unfinished && !p.Older():
 		return failure{statusUsage, "Without a backup to restore, name the second place of the ledger with --ledger-copy: the records in the directory know of every erasure that its own ledger knows of, and it knows nothing of what was erased since it was current."}
 	}
 	return p.BeginInPlace()
 }
 
-// compare looks for requests of the old directory that the backup does not know.
-func (r *restoration) compare(ctx context.Context, staged *local.Staged, service *dsr.Service) error {
+// compare looks for requests of the old directory that the backup does not know, and
+// keeps how far its audit trails had gone.
+func (r *restoration) compare(ctx context.Context, staged *local.Staged, service *dsr.Service, p *local.Platform, log *slog.Logger) error {
 	lost := []dsr.Lost{}
 	readable, err := staged.Records(func(control table.Table) (err error) {
-		lost, err = service.Lost(ctx, control)
+		if lost, err = service.Lost(ctx, control); err != nil {
+			return err
+		}
+		err = account.New(control, p.Clock).KeepHeads(ctx, p.Bucket, p.Keys)
+		if kind.Of(err) == kind.Corrupt {
+			log.WarnContext(ctx, "an audit trail of the replaced directory does not hold the head that was kept of it last, so nothing tells how far it had gone", "error", err)
+			err = nil
+		}
 		return err
 	})
 	if readable && err == nil {
@@ -204,8 +218,8 @@ func (r *restoration) compare(ctx context.Context, staged *local.Staged, service
 }
 
 // keep puts the new token where a demo keeps its own.
-func (r *restoration) keep(dir, token string) error {
-	r.Token = token
+func (r *restoration) keep(dir, owner, token string) error {
+	r.Token, r.Owner = token, owner
 	d, err := readDemo(dir)
 	if kind.Of(err) == kind.NotFound {
 		return nil
@@ -243,8 +257,8 @@ func (r *restoration) tell(out io.Writer) error {
 	}
 	r.tellLost(line)
 	line("  tokens and sessions ended     %d", r.Ended)
-	line("  new GDPR token of the owner   %s", r.Token)
-	line("                                (shown once)")
+	line("  new GDPR token                %s", r.Token)
+	line("                                of %s, an owner of the organisation; shown once", r.Owner)
 	if r.Replaced != "" {
 		line("")
 		line("The data directory of before is %s. It holds what it held, people who are", r.Replaced)
@@ -270,7 +284,7 @@ func (r *restoration) tellLost(line func(string, ...any)) {
 
 // refuseUnrestored keeps a server from answering out of a directory that was put
 // back and not brought up to the ledger.
-func refuseUnrestored(ctx context.Context, data string, service *dsr.Service) error {
+func refuseUnrestored(ctx context.Context, data string, p *local.Platform, service *dsr.Service) error {
 	if unfinished, _ := local.Unfinished(data); unfinished {
 		return failure{statusRefused, "A restore of this data directory was cut off: run lethe restore again, with the same flags, before the server."}
 	}
@@ -280,6 +294,9 @@ func refuseUnrestored(ctx context.Context, data string, service *dsr.Service) er
 	}
 	if behind {
 		return failure{statusRefused, "The ledger knows of people who were erased and are back in this data directory, whose records are older: run lethe restore with the same --data, and --ledger-copy if the server has one, before the server."}
+	}
+	if p.Older() {
+		return failure{statusRefused, "The records in this data directory are older than the directory: what was asked for, cancelled or changed since is not in them. Run lethe restore with the same --data, and --ledger-copy if the server has one, before the server: it holds every open request until somebody confirms it."}
 	}
 	return nil
 }

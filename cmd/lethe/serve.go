@@ -32,7 +32,8 @@ Every flag can be given as a variable too: --cancel-window is
 LETHE_CANCEL_WINDOW, --listen is LETHE_LISTEN. A flag wins.`,
 		Example: `  lethe serve --demo
   lethe serve --demo --json --listen 127.0.0.1:0
-  lethe serve --data /var/lib/lethe --ledger-copy /mnt/backup/ledger`,
+  lethe serve --data /var/lib/lethe --ledger-copy /mnt/backup/ledger
+  lethe serve --data /var/lib/lethe --public-url https://lethe.example.com --trusted-proxy 127.0.0.1`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := fromEnvironment(c); err != nil {
@@ -80,7 +81,7 @@ func (s settings) serve(c *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	p.ServeAt(s.base(address(l)))
+	p.ServeAt(s.base(s.address(l)))
 	err = s.run(ctx, c, p, l, log)
 	if err != nil && ctx.Err() != nil {
 		return nil // stopped before it was ready
@@ -99,7 +100,7 @@ func (s settings) run(ctx context.Context, c *cobra.Command, p *local.Platform, 
 		return failing(err)
 	}
 	accounts, store, service := lethe.accounts, lethe.store, lethe.service
-	if err := refuseUnrestored(ctx, s.data, service); err != nil {
+	if err := refuseUnrestored(ctx, s.data, p, service); err != nil {
 		return err
 	}
 	if err := service.CopyLedger(ctx); err != nil {
@@ -114,14 +115,14 @@ func (s settings) run(ctx context.Context, c *cobra.Command, p *local.Platform, 
 	defer end()
 	worked := make(chan error, 1)
 	go func() { worked <- p.Run(work) }()
-	signInURL := func(link string) string { return console.LinkURL(s.base(address(l)), link) }
+	signInURL := func(link string) string { return dsr.LinkURL(s.base(s.address(l)), link) }
 	pages := console.New(console.Parts{
-		Accounts: accounts, Service: service, Sender: s.delivers(p), LinkCommand: "lethe sign-in EMAIL", PublicURL: s.base(address(l)), OIDC: s.oidc.provider(),
+		Accounts: accounts, Service: service, Mails: s.delivers(), LinkCommand: "lethe sign-in EMAIL", PublicURL: s.base(s.address(l)), OIDC: s.oidc.provider(),
 		Keys: p.SessionKeys, Clock: p.Clock, Log: log,
 	})
 	h := api.New(api.Parts{
 		Accounts: accounts, Service: service, Ingestion: api.NewIngestion(accounts, store, service, p.Clock, log), Console: pages,
-		Clock: p.Clock, Log: log, Hosts: s.hosts(l), SignInURL: signInURL,
+		Clock: p.Clock, Log: log, Hosts: s.hosts(l), TrustedProxies: s.trusted, SignInURL: signInURL,
 	})
 	serving, cut := context.WithCancel(ctx)
 	administered := administer(serving, s.data, p, lethe.administration(signInURL), log)
@@ -130,8 +131,8 @@ func (s settings) run(ctx context.Context, c *cobra.Command, p *local.Platform, 
 		<-administered
 	}()
 	served := make(chan error, 1)
-	go func() { served <- serve(serving, l, files(p.Bucket, h), log) }()
-	if err = announce(c.OutOrStdout(), address(l), s, d); err != nil {
+	go func() { served <- serve(serving, s.gate(l), s.certificate, files(p.Bucket, h), log) }()
+	if err = announce(c.OutOrStdout(), s.address(l), s, d); err != nil {
 		cut()
 	}
 	select {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
@@ -35,12 +36,9 @@ func listen(address string) (net.Listener, error) {
 	return l, nil
 }
 
-// address is how this server is reached: its loopback address and port.
-func address(l net.Listener) string { return "http://" + l.Addr().String() }
-
 // serve answers requests until ctx ends, then lets those under way finish for
-// drainTime at most.
-func serve(ctx context.Context, l net.Listener, h http.Handler, log *slog.Logger) error {
+// drainTime at most. With a certificate it serves HTTPS.
+func serve(ctx context.Context, l net.Listener, c *certificate, h http.Handler, log *slog.Logger) error {
 	s := &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: headerTime,
@@ -50,7 +48,12 @@ func serve(ctx context.Context, l net.Listener, h http.Handler, log *slog.Logger
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- s.Serve(l) }()
+	if c == nil {
+		go func() { ended <- s.Serve(l) }()
+	} else {
+		s.TLSConfig = &tls.Config{GetCertificate: c.get}
+		go func() { ended <- s.ServeTLS(l, "", "") }()
+	}
 	select {
 	case err := <-ended:
 		return err
@@ -89,14 +92,18 @@ func downloads(h http.Handler) http.Handler {
 // among them.
 func (s settings) hosts(l net.Listener) []string {
 	ip, port, _ := net.SplitHostPort(l.Addr().String())
+	usual := "80"
+	if s.certificate != nil {
+		usual = "443"
+	}
 	var hosts []string
 	if u, err := url.Parse(s.publicURL); err == nil && u.Host != "" {
 		hosts = append(hosts, u.Host)
 	}
 	for _, name := range []string{"localhost", "127.0.0.1", "::1", ip} {
 		hosts = append(hosts, net.JoinHostPort(name, port))
-		if port == "80" {
-			hosts = append(hosts, strings.TrimSuffix(net.JoinHostPort(name, port), ":80"))
+		if port == usual {
+			hosts = append(hosts, strings.TrimSuffix(net.JoinHostPort(name, port), ":"+usual))
 		}
 	}
 	return hosts

@@ -8,6 +8,7 @@ const (
 	statusFailed     = 1 // something else went wrong
 	statusUsage      = 2 // a flag, a variable or an argument is wrong
 	statusRefused    = 3 // what was asked is possible but not allowed
+	statusUnfinished = 4 // it is not finished: it was stopped, or has to be run again later
 	statusInUse      = 5 // another process has the data directory
 	statusPort       = 6 // the address to listen on is taken or cannot be had
 	statusUnwritable = 7 // the data directory cannot be written

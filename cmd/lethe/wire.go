@@ -23,7 +23,7 @@ type parts struct {
 
 // wire puts the domain onto p, once.
 func wire(p *local.Platform, log *slog.Logger, settings dsr.Settings) (parts, error) {
-	accounts := account.New(p.Control, p.Clock)
+	accounts := account.New(p.Control, p.Clock, account.Mailing(p.SweepNow))
 	store := events.New(p.Subjects, p.Keys, p.Clock, events.Log(log), events.By(accounts.Rules))
 	service, err := p.Service(accounts, settings, store)
 	p.Daily("keep the heads of the audit trails", func(ctx context.Context) error { return accounts.KeepHeads(ctx, p.Bucket, p.Keys) })

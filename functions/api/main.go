@@ -18,7 +18,7 @@ func main() {
 		service := p.Service(accounts, source)
 		// Its own address is not told to it: API Gateway answers to no other.
 		pages := console.New(console.Parts{
-			Accounts: accounts, Service: service, LinkCommand: "go run ./infra/signin", OIDC: console.NewProvider(p.Issuer, p.Client, p.Secret),
+			Accounts: accounts, Service: service, Mails: p.MailFrom != "", LinkCommand: "go run ./infra/signin", OIDC: console.NewProvider(p.Issuer, p.Client, p.Secret),
 			Keys: p.SessionKeys, Clock: p.Clock, Log: p.Log,
 		})
 		return cloud.HTTP(api.New(api.Parts{

@@ -100,6 +100,7 @@ type report struct {
 	// does not know; null where no old one was named.
 	Lost  []dsr.Lost `json:"requests_lost"`
 	Token string     `json:"gdpr_token"`
+	Owner string     `json:"gdpr_token_of"`
 }
 
 func run(ctx context.Context, c cloud.Config, old string, out io.Writer) error {
@@ -120,15 +121,16 @@ func run(ctx context.Context, c cloud.Config, old string, out io.Writer) error {
 			return err
 		}
 	}
-	if r.Restoration, err = service.Restore(ctx); err != nil {
-		return err
-	}
+	// Before anything is added to the trails: what they lost is what came after the tables.
 	if err := accounts.Restored(ctx, p.Bucket, p.Keys); err != nil {
 		return err
 	}
+	if r.Restoration, err = service.Restore(ctx); err != nil {
+		return err
+	}
 	// The token is printed before the others end, so that it cannot be lost.
-	ended, err := accounts.EndTokens(ctx, func(token string) error {
-		r.Token = token
+	ended, err := accounts.EndTokens(ctx, func(owner, token string) error {
+		r.Token, r.Owner = token, owner
 		return json.NewEncoder(out).Encode(r)
 	})
 	if err != nil {

@@ -18,7 +18,6 @@ import (
 
 	"lethe/shared/account"
 	"lethe/shared/cloud"
-	"lethe/shared/console"
 	"lethe/shared/dsr"
 )
 
@@ -36,7 +35,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	fmt.Println(console.LinkURL(*base, link))
+	fmt.Println(dsr.LinkURL(*base, link))
 }
 
 func run(ctx context.Context, table, email string) (string, error) {

@@ -24,12 +24,24 @@ import (
 type Accounts struct {
 	control table.Table
 	clock   func() time.Time
+	mailing func()
 }
 
 // New returns the accounts kept in control. The clock decides what has expired.
-func New(control table.Table, clock func() time.Time) *Accounts {
-	return &Accounts{control: control, clock: clock}
+func New(control table.Table, clock func() time.Time, options ...Option) *Accounts {
+	a := &Accounts{control: control, clock: clock, mailing: func() {}}
+	for _, o := range options {
+		o(a)
+	}
+	return a
 }
+
+// An Option is something that New does otherwise.
+type Option func(*Accounts)
+
+// Mailing has f called whenever there is a mail for dsr.Service.Sweep to deliver, for a
+// process that sweeps too. It must not wait.
+func Mailing(f func()) Option { return func(a *Accounts) { a.mailing = f } }
 
 // A Project is a set of end users whose data is kept apart from every other's.
 type Project struct {

@@ -65,7 +65,7 @@ func TestFoundedCredentialsWork(t *testing.T) {
 		t.Errorf("ServiceAccount = %+v, %v", program, err)
 	}
 	for _, actor := range []account.Actor{owner, program} {
-		if err := w.MayHandle(ctx, actor, p); err != nil {
+		if err := w.MayHandle(ctx, actor, p, "see its requests"); err != nil {
 			t.Errorf("%s may not handle the project: %v", actor.Name, err)
 		}
 		if got, err := w.MayImport(ctx, actor, c.ProjectID); err != nil || got != p {
@@ -154,7 +154,7 @@ func TestStrangersMayNothing(t *testing.T) {
 		if try.actor.Name == "Pat@example.com" {
 			continue // an owner of the organisation handles every project that there is
 		}
-		if err := w.MayHandle(t.Context(), try.actor, p); kind.Of(err) != kind.Forbidden || kind.Sentence(err) == "" {
+		if err := w.MayHandle(t.Context(), try.actor, p, "see its requests"); kind.Of(err) != kind.Forbidden || kind.Sentence(err) == "" {
 			t.Errorf("%s handles: got %v, want %v with a sentence", try.name, err, kind.Forbidden)
 		}
 	}
@@ -256,7 +256,9 @@ func TestAnswersOfABrokenStore(t *testing.T) {
 		"Bearer":         func() error { _, err := a.Bearer(ended, c.GDPRToken); return err },
 		"ServiceAccount": func() error { _, err := a.ServiceAccount(ended, c.ServiceAccount, c.ServiceSecret); return err },
 		"ByToken":        func() error { _, err := a.ByToken(ended, c.ProjectToken); return err },
-		"MayHandle":      func() error { return a.MayHandle(ended, account.Actor{Name: "x"}, account.Project{ID: c.ProjectID}) },
+		"MayHandle": func() error {
+			return a.MayHandle(ended, account.Actor{Name: "x"}, account.Project{ID: c.ProjectID}, "see its requests")
+		},
 		"MayImport": func() error {
 			_, err := a.MayImport(ended, account.Actor{Name: "x"}, c.ProjectID)
 			return err

@@ -278,7 +278,7 @@ func TestEntriesGoInOrder(t *testing.T) {
 	w := newWorld()
 	c := w.found(t)
 	settle := func(months int) {
-		if _, err := w.SetRules(t.Context(), c.ProjectID, dsr.By{}, func(r *dsr.Rules) error { r.KeepRecords = months; return nil }); err != nil {
+		if _, err := w.SetRules(t.Context(), c.ProjectID, machine, func(r *dsr.Rules) error { r.KeepRecords = months; return nil }); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -329,12 +329,56 @@ func TestTrailAfterARestore(t *testing.T) {
 	}
 	told := 0
 	for _, e := range w.trail(t, c.ProjectID) {
-		if e.Action == "restore" && strings.Contains(e.Detail, "entries 2 to 4") {
+		if e.Action == "backup.restore" && strings.Contains(e.Detail, "entries 2 to 4") {
 			told++
 		}
 	}
 	if told == 0 {
 		t.Errorf("no entry tells what was lost: %+v", w.trail(t, c.ProjectID))
+	}
+}
+
+// A restore of a backup that has its own heads takes over those of the bucket that it
+// takes the place of, as far as they are of this deployment.
+func TestHeadsAreAdopted(t *testing.T) {
+	w := newWorld()
+	c := w.found(t)
+	clock := func() time.Time { return w.now }
+	replaced, restored := blob.NewMemory(clock), blob.NewMemory(clock)
+	for _, files := range []blob.Bucket{replaced, restored} {
+		if err := w.KeepHeads(t.Context(), files, seals); err != nil {
+			t.Fatal(err)
+		}
+	}
+	old := w.snapshot(t)
+	for range 3 { // the last head is of the day of the backup's, the others are not
+		w.record(t, c.ProjectID, "after the backup")
+		if err := w.KeepHeads(t.Context(), replaced, seals); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.control = old
+	w.Accounts = account.New(old, clock)
+	// One that somebody else has sealed, or nobody, tells nothing.
+	for name, text := range map[string]string{"2026-03-10": `{"trail":"` + c.ProjectID + `","number":99,"seal":"x"}`, "2026-03-11": "{"} {
+		if err := replaced.Put(t.Context(), "audit/"+c.ProjectID+"/"+name+".json", strings.NewReader(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.now = w.now.Add(time.Minute)
+	for range 2 {
+		if err := account.AdoptHeads(t.Context(), restored, replaced, seals); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Restored(t.Context(), restored, seals); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if v := w.verify(t, restored, c.ProjectID); len(v.Faults) > 0 {
+		t.Errorf("after the restore: %+v", v)
+	}
+	if trail := w.trail(t, c.ProjectID); !strings.Contains(trail[1].Detail, "entries 2 to 4") {
+		t.Errorf("nothing tells what was lost: %+v", trail)
 	}
 }
 
@@ -363,6 +407,11 @@ func TestVerifyExport(t *testing.T) {
 		v, err := account.VerifyExport(strings.NewReader(strings.Join(c.lines, "\n")+"\n"), w.now)
 		if err != nil || !strings.Contains(strings.Join(v.Faults, " "), c.says) || c.says == "" && len(v.Faults) > 0 {
 			t.Errorf("%s: got %+v, %v, want %q", name, v, err, c.says)
+		}
+	}
+	for _, empty := range []string{"", "\n"} {
+		if v, err := account.VerifyExport(strings.NewReader(empty), w.now); err != nil || len(v.Faults) != 1 || !strings.Contains(v.Faults[0], "holds no entry") {
+			t.Errorf("an empty file: got %+v, %v", v, err)
 		}
 	}
 	if _, err := account.VerifyExport(strings.NewReader("hello\n"), w.now); kind.Of(err) != kind.Invalid {
@@ -513,5 +562,77 @@ func TestVerifyWhileAnEntryGoes(t *testing.T) {
 	v, err := account.New(slow, func() time.Time { return w.now }).Verify(t.Context(), blob.NewMemory(func() time.Time { return w.now }), seals, project)
 	if err != nil || len(v.Faults) > 0 {
 		t.Errorf("got %+v, %v", v, err)
+	}
+}
+
+func TestLatest(t *testing.T) {
+	w := newWorld()
+	c := w.found(t)
+	first := int64(len(w.trail(t, c.ProjectID)))
+	for i := range int64(2100) {
+		w.record(t, c.ProjectID, []string{"often", "seldom"}[max(0, 1-i)]) // the first alone
+	}
+	latest := func(before int64, most int, action string) (numbers []int64, next int64) {
+		t.Helper()
+		found, next, err := w.Latest(t.Context(), c.ProjectID, before, most, func(e dsr.Entry) bool { return action == "" || e.Action == action })
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range found {
+			numbers = append(numbers, f.Number)
+		}
+		return numbers, next
+	}
+	last := first + 2100
+	if got, next := latest(0, 3, ""); fmt.Sprint(got) != fmt.Sprint([]int64{last, last - 1, last - 2}) || next != last-2 {
+		t.Errorf("the newest: %d, to go on before %d", got, next)
+	}
+	if got, next := latest(last-2, 2, ""); fmt.Sprint(got) != fmt.Sprint([]int64{last - 3, last - 4}) || next != last-4 {
+		t.Errorf("the next: %d, to go on before %d", got, next)
+	}
+	if got, next := latest(first+1, 50, ""); len(got) != int(first) || next != 0 {
+		t.Errorf("the oldest: %d, to go on before %d", got, next)
+	}
+	// It looks at 2000 and no more, and can go on from there.
+	got, next := latest(0, 50, "seldom")
+	if len(got) != 0 || next != last-1999 {
+		t.Errorf("found %d, to go on before %d", got, next)
+	}
+	if got, next = latest(next, 50, "seldom"); fmt.Sprint(got) != fmt.Sprint([]int64{first + 1}) || next != 0 {
+		t.Errorf("found %d, to go on before %d", got, next)
+	}
+	if got, next := latest(1, 50, ""); len(got) != 0 || next != 0 {
+		t.Errorf("before the first: %d, to go on before %d", got, next)
+	}
+}
+
+// A trail is read in parts that fit an answer.
+func TestLines(t *testing.T) {
+	w := newWorld()
+	c := w.found(t)
+	marks := make([]string, 4000)
+	for i := range marks {
+		marks[i] = fmt.Sprintf("1.%064d", i)
+	}
+	for range 20 { // of some 280 KB each
+		if err := w.Record(t.Context(), dsr.Entry{Project: c.ProjectID, Time: w.now, Actor: pat, Action: "opt out", Subjects: marks}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range account.MostLines + 10 {
+		w.record(t, c.ProjectID, "do something")
+	}
+	var whole bytes.Buffer
+	parts := 0
+	for next := int64(1); next > 0; parts++ {
+		lines, n, err := w.Lines(t.Context(), c.ProjectID, next)
+		if err != nil || len(lines) == 0 || len(lines) > 4<<20+8<<10 || bytes.Count(lines, []byte("\n")) > account.MostLines || n > 0 && n <= next {
+			t.Fatalf("%d bytes, to go on from %d, %v", len(lines), n, err)
+		}
+		whole.Write(lines)
+		next = n
+	}
+	if v, err := account.VerifyExport(&whole, w.now); err != nil || len(v.Faults) > 0 || v.Last != int64(len(w.trail(t, c.ProjectID))) || parts != 3 {
+		t.Errorf("in %d parts: %+v, %v", parts, v, err)
 	}
 }

@@ -130,9 +130,9 @@ func (a *Accounts) found(ctx context.Context, f Founding, c Credentials, more fu
 			return Project{}, kind.Wrap("keep credentials", err)
 		}
 	}
-	e := dsr.Entry{Time: now, Actor: owner, Action: "found"}
+	e := dsr.Entry{Time: now, Actor: owner, Action: "organisation.found"}
 	own := e
-	own.Project = c.ProjectID
+	own.Project, own.Action = c.ProjectID, "project.make"
 	err = a.record(ctx, dsr.Defaults().KeepRecords, []dsr.Entry{e, own}, append(ops, given...))
 	if kind.Of(err) == kind.Conflict {
 		err = taken

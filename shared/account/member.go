@@ -85,12 +85,14 @@ func (a *Accounts) Standing(ctx context.Context, name string) (Standing, error) 
 const changes = 10
 
 // SetMember gives somebody a role in a project, or without one in the organisation,
-// in place of any they had there, and tells whether they are new to it. Owners and
-// admins may, but only owners make owners or change one. A service account has to
+// in place of any they had there. A person who is new to it is mailed an invitation
+// with a link to sign in, unless too many are mailed to the address, and SetMember
+// reports whether that is so: the mail waits in the transaction that gives the role.
+// Owners and admins may, but only owners make owners or change one. A service account has to
 // exist, and is never an owner. Kinds: Invalid; Forbidden; NotFound without such a
 // project or service account; NotAllowed for the last owner of the organisation, who
 // cannot be made less.
-func (a *Accounts) SetMember(ctx context.Context, by dsr.By, project, name string, role Role) (added bool, err error) {
+func (a *Accounts) SetMember(ctx context.Context, by dsr.By, project, name string, role Role) (invited bool, err error) {
 	if !slices.Contains([]Role{Owner, Admin, Analyst, Consumer}, role) {
 		return false, kind.Say(kind.Invalid, "role must be owner, admin, analyst or consumer.")
 	}
@@ -101,7 +103,9 @@ func (a *Accounts) SetMember(ctx context.Context, by dsr.By, project, name strin
 	} else if role == Owner {
 		return false, kind.Say(kind.Invalid, "A service account cannot be an owner. Make it an admin.")
 	}
+	counted, limited := false, false
 	err = a.changing(ctx, by, project, name, func(c *change) error {
+		invited = false
 		if !isHuman(name) && c.version == 0 {
 			return kind.Say(kind.NotFound, "There is no service account of this name. A person is named by a mail address.")
 		}
@@ -119,55 +123,87 @@ func (a *Accounts) SetMember(ctx context.Context, by dsr.By, project, name strin
 		if err := c.keepAnOwner(ctx, role); err != nil {
 			return err
 		}
-		if added = c.was.Role == ""; added {
+		if c.was.Role == "" {
 			c.was = membership{Name: name, Since: c.now}
+			if isHuman(name) && !counted {
+				err := a.TakeMail(ctx, name, "")
+				if err != nil && kind.Of(err) != kind.Throttled {
+					return err
+				}
+				counted, limited = true, err != nil
+			}
+			if invited = isHuman(name) && !limited; invited {
+				where := "the organisation"
+				if project != "" {
+					where = "the project " + c.place
+				}
+				op, err := dsr.SignInMail{To: name, By: by.Actor, From: by.From, Role: string(role), Where: where}.Op(c.now)
+				if err != nil {
+					return err
+				}
+				c.ops = append(c.ops, op)
+			}
 		}
 		c.entry.Action, c.entry.Detail = "member.set", name+": "+or(string(c.was.Role), "none")+" → "+string(role)
 		c.was.Role = role
 		return c.put(project, c.was)
 	})
-	return added, err
+	if err != nil {
+		return false, err
+	}
+	if invited {
+		a.mailing()
+	}
+	return invited, nil
+}
+
+// A Removed role is one that somebody had, in a project or, without one, in the
+// organisation.
+type Removed struct {
+	Project string
+	Role    Role
 }
 
 // RemoveMember takes somebody's role away, in a project or, without one, in the
-// organisation and in all of its projects. Whoever has none left loses every session,
+// organisation and in all of its projects, and returns what it took, also where it is cut
+// off between them; done again it goes on. Whoever has none left loses every session,
 // token and secret with the last. Kinds: Forbidden, also for an admin who would remove
 // an owner; NotFound where they have none; NotAllowed for the last owner of the
 // organisation.
-func (a *Accounts) RemoveMember(ctx context.Context, by dsr.By, project, name string) error {
+func (a *Accounts) RemoveMember(ctx context.Context, by dsr.By, project, name string) (removed []Removed, err error) {
 	if err := checkLength(name); err != nil {
-		return err
+		return nil, err
 	}
 	where := []string{project}
 	if project == "" {
 		all, err := a.memberships(ctx, name)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		for p, m := range all {
 			// All of it or nothing, as far as can be known before.
 			power, _, err := a.stands(ctx, by, p)
 			if err != nil {
-				return err
+				return nil, err
 			}
 			if err := (&change{power: power}).mayTurn(m.Role, ""); err != nil {
-				return err
+				return nil, err
 			}
 			if p != "" {
 				where = append(where, p)
 			}
 		}
+		slices.Sort(where)
 		// The role in the organisation last: who removes themself could not go on, and
 		// until then it can be done again.
 		slices.Reverse(where)
 	}
-	found := false
 	for _, project := range where {
+		had := Role("")
 		err := a.changing(ctx, by, project, name, func(c *change) error {
-			if c.was.Role == "" {
+			if had = c.was.Role; had == "" {
 				return errNothing
 			}
-			found = true
 			if err := c.mayTurn(c.was.Role, ""); err != nil {
 				return err
 			}
@@ -182,13 +218,16 @@ func (a *Accounts) RemoveMember(ctx context.Context, by dsr.By, project, name st
 			return c.end(ctx)
 		})
 		if err != nil {
-			return err
+			return removed, err
+		}
+		if had != "" {
+			removed = append(removed, Removed{project, had})
 		}
 	}
-	if !found {
-		return kind.Say(kind.NotFound, "There is no member of this name here.")
+	if len(removed) == 0 {
+		return nil, kind.Say(kind.NotFound, "There is no member of this name here.")
 	}
-	return nil
+	return removed, nil
 }
 
 // A change is of what somebody has, as it stands.
@@ -197,6 +236,7 @@ type change struct {
 	now     time.Time
 	power   Role // of who changes it, where it is changed
 	project string
+	place   string // name of the project
 	person  person
 	version table.Version // of the person; 0 for a new one
 	all     map[string]membership
@@ -217,8 +257,10 @@ func (a *Accounts) changing(ctx context.Context, by dsr.By, project, name string
 	if err := checkLength(name); err != nil {
 		return err
 	}
+	var in Project
 	if project != "" {
-		if _, err := a.Project(ctx, project); err != nil {
+		var err error
+		if in, err = a.Project(ctx, project); err != nil {
 			return err
 		}
 	}
@@ -230,7 +272,7 @@ func (a *Accounts) changing(ctx context.Context, by dsr.By, project, name string
 		if !power.handles() {
 			return kind.Say(kind.Forbidden, "Only owners and admins may change who has a role here.")
 		}
-		c := &change{a: a, now: a.clock().UTC(), power: power, project: project}
+		c := &change{a: a, now: a.clock().UTC(), power: power, project: project, place: in.Name}
 		c.entry = dsr.Entry{Project: project, Time: c.now, Actor: by.Actor, From: by.From}
 		c.person, c.version, err = a.person(ctx, name)
 		if kind.Of(err) == kind.NotFound {
@@ -321,6 +363,10 @@ func (c *change) put(project string, m membership) error {
 	return nil
 }
 
+// mostElse is how many operations a change of a member has beside its own: the person,
+// the role of who changes it, and an entry of the trail with its head.
+const mostElse = 4
+
 // end ends everything that somebody proves with who they are.
 func (c *change) end(ctx context.Context) error {
 	pk := personPK(c.person.Name)
@@ -343,14 +389,26 @@ func (c *change) end(ctx context.Context) error {
 		}
 		ended++
 	}
+	var unbound []table.Op
 	err = c.a.each(ctx, table.Query{PK: pk, From: bindingPrefix, To: afterBindings}, func(item table.Item) error {
 		bound := table.Key{PK: item.SK[len(bindingPrefix):], SK: identitySK}
-		c.ops = append(c.ops, table.Delete(item.Key, table.Cond{}), table.Delete(bound, table.Cond{}))
+		unbound = append(unbound, table.Delete(item.Key, table.Cond{}), table.Delete(bound, table.Cond{}))
 		return nil
 	})
 	if err != nil {
 		return err
 	}
+	// Of tokens, sessions and secrets there are few (mostTokens), of bindings as many as
+	// there were providers. Those that do not fit go before: whoever is still a member
+	// when that is cut off is bound anew at the next sign-in.
+	fit := max(0, table.MaxOps-len(c.ops)-mostElse) &^ 1 // a binding is two
+	if rest := len(unbound) - fit; rest > 0 {
+		if err := c.a.control.WriteMany(ctx, unbound[:rest]); err != nil {
+			return err
+		}
+		unbound = unbound[rest:]
+	}
+	c.ops = append(c.ops, unbound...)
 	c.person.Ended++ // sign-in links, and who is about to sign in
 	if ended > 0 {
 		c.entry.Detail += fmt.Sprintf("; %d sessions, tokens or secrets ended", ended)

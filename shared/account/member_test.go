@@ -1,6 +1,8 @@
 package account_test
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -90,7 +92,7 @@ func TestWhoChangesRoles(t *testing.T) {
 			name, before := full(c.name), w.role(t, project, full(c.name))
 			var err error
 			if c.role == "" {
-				err = w.RemoveMember(t.Context(), by(full(c.by)), project, name)
+				_, err = w.RemoveMember(t.Context(), by(full(c.by)), project, name)
 			} else {
 				_, err = w.SetMember(t.Context(), by(full(c.by)), project, name, c.role)
 			}
@@ -122,8 +124,12 @@ func TestRolesOfProjects(t *testing.T) {
 		do   func() error
 		want kind.Kind
 	}{
-		{func() error { return w.MayHandle(t.Context(), account.Actor{Name: sam}, one.Project) }, ""},
-		{func() error { return w.MayHandle(t.Context(), account.Actor{Name: sam}, two.Project) }, kind.Forbidden},
+		{func() error {
+			return w.MayHandle(t.Context(), account.Actor{Name: sam}, one.Project, "see its requests")
+		}, ""},
+		{func() error {
+			return w.MayHandle(t.Context(), account.Actor{Name: sam}, two.Project, "see its requests")
+		}, kind.Forbidden},
 		{func() error { return w.MaySettle(t.Context(), account.Actor{Name: sam}) }, kind.Forbidden},
 		{func() error { _, err := w.SetMember(t.Context(), by(sam), two.ID, kim, account.Analyst); return err }, kind.Forbidden},
 		{func() error { _, err := w.SetMember(t.Context(), by(sam), "", kim, account.Analyst); return err }, kind.Forbidden},
@@ -143,7 +149,7 @@ func TestRolesOfProjects(t *testing.T) {
 	if _, err := w.MayImport(t.Context(), analyst, one.ID); err != nil {
 		t.Errorf("an analyst imports: %v", err)
 	}
-	if err := w.MayHandle(t.Context(), analyst, one.Project); kind.Of(err) != kind.Forbidden {
+	if err := w.MayHandle(t.Context(), analyst, one.Project, "see its requests"); kind.Of(err) != kind.Forbidden {
 		t.Errorf("an analyst handles requests: %v", err)
 	}
 	w.set(t, one.ID, kim, account.Consumer)
@@ -160,9 +166,9 @@ func TestTheLastOwnerStays(t *testing.T) {
 	w := newWorld()
 	c := w.found(t)
 	for _, do := range []func() error{
-		func() error { return w.RemoveMember(t.Context(), by(pat), "", pat) },
+		func() error { _, err := w.RemoveMember(t.Context(), by(pat), "", pat); return err },
 		func() error { _, err := w.SetMember(t.Context(), by(pat), "", pat, account.Admin); return err },
-		func() error { return w.RemoveMember(t.Context(), machine, "", pat) },
+		func() error { _, err := w.RemoveMember(t.Context(), machine, "", pat); return err },
 	} {
 		if err := do(); kind.Of(err) != kind.NotAllowed || kind.Sentence(err) == "" {
 			t.Errorf("got %v, want %v", err, kind.NotAllowed)
@@ -170,7 +176,7 @@ func TestTheLastOwnerStays(t *testing.T) {
 	}
 	// One of a project can go: the organisation's stand above it.
 	w.set(t, c.ProjectID, sam, account.Owner)
-	if err := w.RemoveMember(t.Context(), by(sam), c.ProjectID, sam); err != nil {
+	if _, err := w.RemoveMember(t.Context(), by(sam), c.ProjectID, sam); err != nil {
 		t.Error(err)
 	}
 	names := []string{pat, sam, kim}
@@ -216,7 +222,7 @@ func TestRemovedMemberIsOut(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := w.RemoveMember(t.Context(), by(pat), where, sam); err != nil {
+		if _, err := w.RemoveMember(t.Context(), by(pat), where, sam); err != nil {
 			t.Fatal(err)
 		}
 		if w.role(t, "", sam) != "" || w.role(t, c.ProjectID, sam) != "" {
@@ -237,7 +243,7 @@ func TestRemovedMemberIsOut(t *testing.T) {
 		if _, _, err := w.MakeToken(t.Context(), by(sam), sam); kind.Of(err) != kind.Forbidden {
 			t.Errorf("an analyst makes a token: %v", err)
 		}
-		if err := w.RemoveMember(t.Context(), by(pat), where, sam); err != nil {
+		if _, err := w.RemoveMember(t.Context(), by(pat), where, sam); err != nil {
 			t.Fatal(err)
 		}
 		if _, _, err := w.SignIn(t.Context(), "192.0.2.1", link); kind.Of(err) != kind.Unauthorized {
@@ -275,8 +281,28 @@ func TestRemovalEndsAll(t *testing.T) {
 	if _, err := w.Session(t.Context(), sessions[29]); err != nil || len(tokens) != 20 {
 		t.Errorf("the newest of 30 sessions: %v; %d tokens", err, len(tokens))
 	}
-	if err := w.RemoveMember(t.Context(), by(pat), "", sam); err != nil {
+	// Providers can be changed as often as one likes.
+	identity := func(n int) account.Identity {
+		return account.Identity{Issuer: fmt.Sprintf("https://%d.example", n), Subject: "7", Email: sam, Verified: true}
+	}
+	for n := range 60 {
+		if _, _, err := w.SignInAs(t.Context(), "", identity(n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := w.RemoveMember(t.Context(), by(pat), "", sam); err != nil {
 		t.Fatal(err)
+	}
+	w.set(t, "", sam, account.Analyst) // for somebody else, at the same providers
+	for n := range 60 {
+		known, other := identity(n), identity(n)
+		known.Verified, other.Subject = false, "8"
+		if _, _, err := w.SignInAs(t.Context(), "", known); kind.Of(err) == "" {
+			t.Errorf("a user of provider %d is still bound", n)
+		}
+		if _, _, err := w.SignInAs(t.Context(), "", other); err != nil {
+			t.Errorf("another user of provider %d: %v", n, err)
+		}
 	}
 	for _, token := range tokens {
 		if _, err := w.Bearer(t.Context(), token); kind.Of(err) != kind.Unauthorized {
@@ -300,20 +326,26 @@ func TestTransfer(t *testing.T) {
 	w.set(t, c.ProjectID, "lou@example.com", account.Owner)
 	w.set(t, c.ProjectID, "ada@example.com", account.Admin)
 	for _, who := range []string{"ada@example.com", kim} {
-		if err := w.TransferProject(t.Context(), by(who), c.ProjectID, kim); kind.Of(err) != kind.Forbidden {
+		if _, err := w.TransferProject(t.Context(), by(who), c.ProjectID, kim, true); kind.Of(err) != kind.Forbidden {
 			t.Errorf("%s hands it over: %v", who, err)
 		}
 	}
-	if err := w.TransferProject(t.Context(), by(sam), c.ProjectID, c.ServiceAccount); kind.Of(err) != kind.Invalid {
+	if _, err := w.TransferProject(t.Context(), by(sam), c.ProjectID, c.ServiceAccount, true); kind.Of(err) != kind.Invalid {
 		t.Errorf("to a program: %v", err)
 	}
-	if err := w.TransferProject(t.Context(), by(sam), c.ProjectID, kim); err != nil {
-		t.Fatal(err)
+	if _, err := w.TransferProject(t.Context(), by(sam), c.ProjectID, "kym@example.com", false); kind.Of(err) != kind.Invalid || !strings.Contains(kind.Sentence(err), "written right") {
+		t.Errorf("to a mistyped address: %v", err)
+	}
+	if invited, err := w.TransferProject(t.Context(), by(sam), c.ProjectID, kim, true); err != nil || !invited {
+		t.Fatalf("to somebody new: invited %v, %v", invited, err)
 	}
 	for name, want := range map[string]account.Role{kim: account.Owner, sam: account.Admin, "lou@example.com": account.Admin, "ada@example.com": account.Admin} {
 		if got := w.role(t, c.ProjectID, name); got != want {
 			t.Errorf("%s is %q, want %q", name, got, want)
 		}
+	}
+	if invited, err := w.TransferProject(t.Context(), by(kim), c.ProjectID, sam, false); err != nil || invited {
+		t.Errorf("back to somebody who is known: invited %v, %v", invited, err)
 	}
 }
 
@@ -357,7 +389,7 @@ func TestServiceAccounts(t *testing.T) {
 	if _, err := w.RotateServiceSecret(t.Context(), by(pat), c.ProjectID, name, -time.Hour); kind.Of(err) != kind.Invalid {
 		t.Errorf("overlap in the past: %v", err)
 	}
-	if err := w.RemoveMember(t.Context(), by(pat), c.ProjectID, name); err != nil || works(third) {
+	if _, err := w.RemoveMember(t.Context(), by(pat), c.ProjectID, name); err != nil || works(third) {
 		t.Errorf("removed: %v, %v", works(third), err)
 	}
 	if _, _, err := w.MakeToken(t.Context(), by(name), name); kind.Of(err) != kind.Forbidden {
@@ -462,14 +494,18 @@ func TestRemovalIsWhole(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.RemoveMember(t.Context(), by(kim), "", sam); kind.Of(err) != kind.Forbidden {
+	if _, err := w.RemoveMember(t.Context(), by(kim), "", sam); kind.Of(err) != kind.Forbidden {
 		t.Errorf("an admin removes who owns a project: %v", err)
 	}
 	if _, err := w.Bearer(t.Context(), token); err != nil || w.role(t, "", sam) == "" || w.role(t, c.ProjectID, sam) == "" {
 		t.Errorf("half of it was done: %v", err)
 	}
 	w.set(t, "", sam, account.Owner)
-	if err := w.RemoveMember(t.Context(), by(sam), "", sam); err != nil || w.role(t, "", sam) != "" || w.role(t, c.ProjectID, sam) != "" {
+	removed, err := w.RemoveMember(t.Context(), by(sam), "", sam)
+	if want := []account.Removed{{Project: c.ProjectID, Role: account.Owner}, {Role: account.Owner}}; !slices.Equal(removed, want) {
+		t.Errorf("removed %v, want %v", removed, want)
+	}
+	if err != nil || w.role(t, "", sam) != "" || w.role(t, c.ProjectID, sam) != "" {
 		t.Errorf("somebody removes themself: %v; left %q and %q", err, w.role(t, "", sam), w.role(t, c.ProjectID, sam))
 	}
 }
@@ -493,6 +529,14 @@ func TestRemovedMeanwhile(t *testing.T) {
 			_, err := a.MakeProject(t.Context(), by(sam), "Mine")
 			return err
 		},
+		"settings": func(a *account.Accounts, project string) error {
+			_, err := a.SetRules(t.Context(), project, by(sam), func(r *dsr.Rules) error { r.KeepIDs = 20; return nil })
+			return err
+		},
+		"settings of a project": func(a *account.Accounts, project string) error {
+			_, err := a.SetRules(t.Context(), project, by(sam), func(r *dsr.Rules) error { r.Identity = dsr.Original; return nil })
+			return err
+		},
 	} {
 		w := newWorld()
 		project := w.found(t).ProjectID
@@ -502,7 +546,7 @@ func TestRemovedMeanwhile(t *testing.T) {
 			// Between the look at the role and the write: the head of a trail is read last.
 			if !removed && k.SK == "head" {
 				removed = true
-				if err := w.RemoveMember(t.Context(), by(pat), "", sam); err != nil {
+				if _, err := w.RemoveMember(t.Context(), by(pat), "", sam); err != nil {
 					t.Error(err)
 				}
 			}
@@ -510,6 +554,29 @@ func TestRemovedMeanwhile(t *testing.T) {
 		if err := do(account.New(slow, func() time.Time { return w.now }), project); kind.Of(err) != kind.Forbidden || !removed {
 			t.Errorf("%s: got %v, want %v", name, err, kind.Forbidden)
 		}
+	}
+}
+
+// Of two who give somebody the same first role one has invited them.
+func TestInvitedOnce(t *testing.T) {
+	w := newWorld()
+	project := w.found(t).ProjectID
+	first := false
+	slow := &meeting{Table: w.control, after: func(k table.Key) {
+		if k.SK == "head" && !first {
+			first = true
+			if invited, err := w.SetMember(t.Context(), by(pat), project, kim, account.Admin); err != nil || !invited {
+				t.Errorf("the first: invited %v, %v", invited, err)
+			}
+		}
+	}}
+	late := account.New(slow, func() time.Time { return w.now })
+	if invited, err := late.SetMember(t.Context(), by(pat), project, kim, account.Admin); err != nil || invited {
+		t.Errorf("the second: invited %v, %v", invited, err)
+	}
+	waiting, err := w.control.Query(t.Context(), table.Query{PK: "news"})
+	if err != nil || len(waiting.Items) != 1 || strings.Contains(string(waiting.Items[0].Data), "link=") {
+		t.Errorf("%d invitations wait, %v", len(waiting.Items), err)
 	}
 }
 
@@ -522,7 +589,7 @@ func TestNamesThatCannotBe(t *testing.T) {
 			_, err := w.SetMember(t.Context(), by(pat), c.ProjectID, long, account.Admin)
 			return err
 		},
-		"RemoveMember":        func() error { return w.RemoveMember(t.Context(), by(pat), "", long) },
+		"RemoveMember":        func() error { _, err := w.RemoveMember(t.Context(), by(pat), "", long); return err },
 		"RotateServiceSecret": func() error { _, err := w.RotateServiceSecret(t.Context(), by(pat), c.ProjectID, long, 0); return err },
 		"Tokens":              func() error { _, err := w.Tokens(t.Context(), long); return err },
 		"RenameProject": func() error {

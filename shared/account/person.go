@@ -90,8 +90,9 @@ func (a *Accounts) memberships(ctx context.Context, name string) (map[string]mem
 	return all, kind.Wrap("read roles", err)
 }
 
-// eligible returns nil if somebody may handle the requests of some project.
-func (a *Accounts) eligible(ctx context.Context, name string) error {
+// MayHoldToken returns nil if a person may have a GDPR token: whoever may handle the
+// requests of some project. Anyone else gets kind.Forbidden with a sentence.
+func (a *Accounts) MayHoldToken(ctx context.Context, name string) error {
 	all, err := a.memberships(ctx, name)
 	if err != nil {
 		return err

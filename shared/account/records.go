@@ -30,6 +30,7 @@ import (
 //	account#expiring            <13-digit ms of the end>#<id>   a GDPR token that its owner is to be reminded of
 //	account#identity#<sha256>   identity                  whom an OIDC provider's user is
 //	account#limit#<sha256>      limit                     how often something was done lately
+//	account#once#<sha256>       once                      a one-time key that was used
 //	account#audit#<trail>       head                      where an audit trail stands
 //	account#audit#<trail>       entry#<12-digit number>   an entry of it; a trail is a project, or "organisation"
 const (
@@ -104,6 +105,10 @@ func usedAt(hash string) table.Key { return table.Key{PK: credentialPrefix + has
 
 func expiringKey(c credential) table.Key {
 	return table.Key{PK: expiringPK, SK: fmt.Sprintf("%013d#%s", c.Expires.UnixMilli(), c.ID)}
+}
+
+func onceKey(name, key string) table.Key {
+	return table.Key{PK: directory + "#once#" + hashOf([]byte(name+"\x00"+key)), SK: "once"}
 }
 
 func headKey(trail string) table.Key { return table.Key{PK: directory + "#audit#" + trail, SK: "head"} }

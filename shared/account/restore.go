@@ -15,17 +15,17 @@ import (
 // EndTokens ends every GDPR token, session and sign-in link there is, since a backup
 // that was restored does not know which were ended after it, and makes one new token
 // for an owner of the organisation, without which nobody could confirm a request. Keep
-// is given it, in the clear and once, before anything is changed; if it fails nothing
-// is. When EndTokens returns an error a part may have been done, and doing it again is
+// is given it, in the clear and once, and whose it is, before anything is changed; if it
+// fails nothing is. When EndTokens returns an error a part may have been done, and doing it again is
 // safe. It returns how many it ended, and reads the whole table.
-func (a *Accounts) EndTokens(ctx context.Context, keep func(token string) error) (ended int, err error) {
+func (a *Accounts) EndTokens(ctx context.Context, keep func(owner, token string) error) (ended int, err error) {
 	const op = "end tokens"
 	owner, err := a.owner(ctx)
 	if err != nil {
 		return 0, kind.Wrap(op, err)
 	}
 	token := TokenPrefix + randomHex(32)
-	if err := keep(token); err != nil {
+	if err := keep(owner, token); err != nil {
 		return 0, kind.Wrap("keep the new token", err)
 	}
 	now := a.clock().UTC()
@@ -44,7 +44,7 @@ func (a *Accounts) EndTokens(ctx context.Context, keep func(token string) error)
 	if err != nil {
 		return ended, kind.Wrap(op, err)
 	}
-	e := dsr.Entry{Time: now, Actor: "lethe", Action: "tokens.end", Detail: fmt.Sprintf("%d tokens, sessions and sign-in links, after a restore", ended)}
+	e := dsr.Entry{Time: now, Actor: "lethe", Action: "token.end", Detail: fmt.Sprintf("%d tokens, sessions and sign-in links, after a restore", ended)}
 	return ended, kind.Wrap(op, a.Record(ctx, e, made...))
 }
 

@@ -29,16 +29,16 @@ func (r Role) imports() bool { return r.handles() || r == Analyst }
 // rank orders roles by what they may; 0 is none.
 func (r Role) rank() int { return 1 + slices.Index([]Role{Consumer, Analyst, Admin, Owner}, r) }
 
-// MayHandle returns nil if the actor may see and submit the project's requests:
-// an owner or admin of the organisation or of the project. Anyone else gets
-// kind.Forbidden with a sentence.
-func (a *Accounts) MayHandle(ctx context.Context, actor Actor, p Project) error {
+// MayHandle returns nil if the actor may see and submit the project's requests, and
+// manage it: an owner or admin of the organisation or of the project. Anyone else gets
+// kind.Forbidden with a sentence that says what they may not: to, as in "see its requests".
+func (a *Accounts) MayHandle(ctx context.Context, actor Actor, p Project, to string) error {
 	role, err := a.power(ctx, dsr.By{Actor: actor.Name}, p.ID)
 	if err != nil {
 		return kind.Wrap("check role", err)
 	}
 	if !role.handles() {
-		return kind.Say(kind.Forbidden, "Only owners and admins of the project or of its organisation may see or submit its requests.")
+		return kind.Say(kind.Forbidden, "Only owners and admins of the project or of its organisation may "+to+".")
 	}
 	return nil
 }

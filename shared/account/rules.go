@@ -56,27 +56,45 @@ func (a *Accounts) rules(ctx context.Context, project string) (dsr.Rules, map[ta
 // does, and returns them as they are then. Each changed member stands in the audit
 // trail, with what it was: one of the project in the project's, one of the
 // organisation in its own. Rules that cannot be are kind.Invalid, as is what change
-// returns; kind.Forbidden that a program would raise the guard's limits; kind.Conflict means that somebody else changed them at the same moment.
-// Then nothing was changed.
+// returns; kind.Forbidden that somebody changes them who is no owner or admin there,
+// until they are changed, or that a program would raise the guard's limits; kind.Conflict
+// means that somebody else changed them at the same moment. Then nothing was changed.
+// Change is called again where the role of who asks was changed meanwhile.
 func (a *Accounts) SetRules(ctx context.Context, project string, by dsr.By, change func(*dsr.Rules) error) (dsr.Rules, error) {
-	const op = "change rules"
-	was, versions, err := a.rules(ctx, project)
-	if err != nil {
-		return was, err
+	for range changes {
+		was, versions, err := a.rules(ctx, project)
+		if err != nil {
+			return was, err
+		}
+		next := was
+		next.Holidays = append([]string{}, was.Holidays...)
+		if err := change(&next); err != nil {
+			return was, err
+		}
+		if next, err = next.Check(); err != nil {
+			return was, err
+		}
+		if looser(was.Guard, next.Guard) && !isHuman(by.Actor) && by.Actor != Local.Name {
+			return was, kind.Say(kind.Forbidden, "A person has to raise the limits of guard, not a program: above them a second person has to confirm a deletion.")
+		}
+		turned, err := a.turnRules(ctx, by, project, was, next, versions)
+		switch {
+		case err == nil:
+			return next, nil
+		case kind.Of(err) != kind.Conflict:
+			return was, kind.Wrap("change rules", err)
+		case turned:
+			return was, kind.Say(kind.Conflict, "Somebody else changed the settings at the same moment. Read them, and send your change again.")
+		}
 	}
-	next := was
-	next.Holidays = append([]string{}, was.Holidays...)
-	if err := change(&next); err != nil {
-		return was, err
-	}
-	if next, err = next.Check(); err != nil {
-		return was, err
-	}
-	if looser(was.Guard, next.Guard) && !isHuman(by.Actor) && by.Actor != Local.Name {
-		return was, kind.Say(kind.Forbidden, "A person has to raise the limits of guard, not a program: above them a second person has to confirm a deletion.")
-	}
+	return dsr.Rules{}, kind.E(kind.Unavailable, "change rules: the role of who does kept changing")
+}
+
+// turnRules writes what is different in next. Of a kind.Conflict it tells whether the
+// rules were turned into others meanwhile; if not, it is the role of who changes them.
+func (a *Accounts) turnRules(ctx context.Context, by dsr.By, project string, was, next dsr.Rules, versions map[table.Key]table.Version) (turned bool, err error) {
 	now := a.clock().UTC()
-	var ops []table.Op
+	var ops, roles []table.Op
 	var entries []dsr.Entry
 	for _, part := range []struct {
 		name, trail string
@@ -88,30 +106,35 @@ func (a *Accounts) SetRules(ctx context.Context, project string, by dsr.By, chan
 	} {
 		changed, err := difference(part.was, part.next)
 		if err != nil {
-			return was, kind.Wrap(op, err)
+			return false, err
 		}
 		if len(changed) == 0 {
 			continue
 		}
+		power, role, err := a.stands(ctx, by, part.trail)
+		if err != nil {
+			return false, err
+		}
+		if !power.handles() {
+			return false, kind.Say(kind.Forbidden, "Only owners and admins of the "+part.name+" may change its settings.")
+		}
+		if !slices.ContainsFunc(roles, func(o table.Op) bool { return o.Item.Key == role.Key }) {
+			roles = append(roles, stillStands(role)...)
+		}
 		data, err := json.Marshal(part.next)
 		if err != nil {
-			return was, kind.E(kind.Internal, op, err)
+			return false, kind.E(kind.Internal, "encode rules", err)
 		}
 		ops = append(ops, table.Put(table.Item{Key: part.key, Data: data}, table.IfAt(versions[part.key])))
 		entries = append(entries, dsr.Entry{
-			Project: part.trail, Time: now, Actor: by.Actor, From: by.From, Action: "settings." + part.name, Detail: strings.Join(changed, "; "),
+			Project: part.trail, Time: now, Actor: by.Actor, From: by.From, Action: "settings.change", Detail: strings.Join(changed, "; "),
 		})
 	}
 	if len(ops) == 0 {
-		return next, nil
+		return false, nil
 	}
-	if err := a.record(ctx, next.KeepRecords, entries, ops); err != nil {
-		if kind.Of(err) == kind.Conflict {
-			return was, kind.Say(kind.Conflict, "Somebody else changed the settings at the same moment. Read them, and send your change again.")
-		}
-		return was, kind.Wrap(op, err)
-	}
-	return next, nil
+	err = a.record(ctx, next.KeepRecords, entries, append(ops, roles...))
+	return slices.ContainsFunc(table.Failed(err), func(i int) bool { return i < len(ops) }), err
 }
 
 // looser reports whether a guard lets something pass that the one before did not.

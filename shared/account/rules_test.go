@@ -56,7 +56,7 @@ func TestSetRulesIsACompareAndSwap(t *testing.T) {
 func TestRulesOfAProjectAreItsOwn(t *testing.T) {
 	w := newWorld()
 	c := w.found(t)
-	if _, err := w.SetRules(t.Context(), c.ProjectID, dsr.By{}, func(r *dsr.Rules) error {
+	if _, err := w.SetRules(t.Context(), c.ProjectID, machine, func(r *dsr.Rules) error {
 		r.Identity, r.TimeZone = dsr.Original, "Asia/Tokyo"
 		return nil
 	}); err != nil {
@@ -73,13 +73,13 @@ func TestAuditEntriesGo(t *testing.T) {
 	c := w.found(t)
 	settle := func(months int) {
 		t.Helper()
-		if _, err := w.SetRules(t.Context(), c.ProjectID, dsr.By{}, func(r *dsr.Rules) error { r.KeepRecords = months; return nil }); err != nil {
+		if _, err := w.SetRules(t.Context(), c.ProjectID, machine, func(r *dsr.Rules) error { r.KeepRecords = months; return nil }); err != nil {
 			t.Fatal(err)
 		}
 	}
 	record := func() {
 		t.Helper()
-		if err := w.Record(t.Context(), dsr.Entry{Project: c.ProjectID, Time: w.now, Action: "submit export"}); err != nil {
+		if err := w.Record(t.Context(), dsr.Entry{Project: c.ProjectID, Time: w.now, Action: "export.submit"}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -39,8 +39,30 @@ func (a *Accounts) MakeLink(ctx context.Context, by dsr.By, name string) (string
 		return "", err
 	}
 	made.Item.Expires = c.forgotten()
-	e := dsr.Entry{Time: now, Actor: by.Actor, From: by.From, Action: "sign-in.link", Detail: p.Name}
+	e := dsr.Entry{Time: now, Actor: by.Actor, From: by.From, Action: "link.make", Detail: p.Name}
 	return secret, kind.Wrap(op, a.Record(ctx, e, made))
+}
+
+// AskForLink has a link to sign in mailed to a person who has a role, to go on to a path
+// of the console with, if there is one. Of anybody else it does nothing.
+func (a *Accounts) AskForLink(ctx context.Context, by dsr.By, mail, path string) error {
+	const op = "ask for a sign-in link"
+	p, err := a.signer(ctx, mail)
+	if kind.Of(err) == kind.NotFound {
+		return nil
+	}
+	if err != nil {
+		return kind.Wrap(op, err)
+	}
+	asked, err := dsr.SignInMail{To: p.Name, By: by.Actor, From: by.From, Path: path}.Op(a.clock().UTC())
+	if err != nil {
+		return err
+	}
+	if err := a.control.Write(ctx, asked); err != nil {
+		return kind.Wrap(op, err)
+	}
+	a.mailing()
+	return nil
 }
 
 // signer is a person who has a role, or kind.NotFound.
@@ -82,7 +104,7 @@ func (a *Accounts) SignIn(ctx context.Context, from, link string) (Actor, string
 	if err != nil {
 		return Actor{}, "", err
 	}
-	return a.begin(ctx, dsr.By{Actor: c.Owner, From: from}, "sign-in by link", func(p person) ([]table.Op, error) {
+	return a.begin(ctx, dsr.By{Actor: c.Owner, From: from}, "by a link", func(p person) ([]table.Op, error) {
 		c, use, err := a.openLink(ctx, link)
 		if err == nil && c.Ended != p.Ended {
 			err = kind.Say(kind.Unauthorized, "This sign-in link was made before its owner was removed. Ask for a new one.")
@@ -120,11 +142,11 @@ func (a *Accounts) openLink(ctx context.Context, link string) (credential, table
 }
 
 // begin begins a session of by.Actor in the transaction of what first makes.
-func (a *Accounts) begin(ctx context.Context, by dsr.By, action string, first func(person) ([]table.Op, error)) (Actor, string, error) {
+func (a *Accounts) begin(ctx context.Context, by dsr.By, how string, first func(person) ([]table.Op, error)) (Actor, string, error) {
 	secret := SessionPrefix + randomHex(32)
 	actor := Actor{By: BySession}
 	err := a.holding(ctx, by, by.Actor, func(p person, all []held, now time.Time) ([]table.Op, dsr.Entry, error) {
-		e := dsr.Entry{Action: action}
+		e := dsr.Entry{Action: "session.begin", Detail: how}
 		actor.Name = p.Name
 		roles, err := a.memberships(ctx, p.Name)
 		if err != nil {
@@ -195,7 +217,7 @@ func (a *Accounts) SignOut(ctx context.Context, by dsr.By, secret string, everyw
 		if len(ops) == 0 {
 			return nil, dsr.Entry{}, errNothing
 		}
-		return ops, dsr.Entry{Action: "sign-out"}, nil
+		return ops, dsr.Entry{Action: "session.end"}, nil
 	})
 }
 
@@ -236,7 +258,7 @@ func (a *Accounts) SignInAs(ctx context.Context, from string, id Identity) (Acto
 	var bound identity
 	switch err := a.read(ctx, key, &bound); {
 	case err == nil:
-		return a.begin(ctx, dsr.By{Actor: bound.Name, From: from}, "sign-in by OIDC", func(p person) ([]table.Op, error) {
+		return a.begin(ctx, dsr.By{Actor: bound.Name, From: from}, "by OIDC", func(p person) ([]table.Op, error) {
 			if bound.Ended != p.Ended {
 				return nil, kind.E(kind.NotFound, "the binding was ended")
 			}
@@ -255,7 +277,7 @@ func (a *Accounts) SignInAs(ctx context.Context, from string, id Identity) (Acto
 	if err != nil {
 		return Actor{}, "", kind.Wrap(op, err)
 	}
-	return a.begin(ctx, dsr.By{Actor: p.Name, From: from}, "sign-in by OIDC, for the first time", func(p person) ([]table.Op, error) {
+	return a.begin(ctx, dsr.By{Actor: p.Name, From: from}, "by OIDC, for the first time", func(p person) ([]table.Op, error) {
 		// An address that passed to somebody else opens nothing.
 		err := a.each(ctx, table.Query{PK: personPK(p.Name), From: bindingPrefix, To: afterBindings}, func(item table.Item) error {
 			if string(item.Data) == id.Issuer {

@@ -284,7 +284,7 @@ func TestNothingOutlivesARemoval(t *testing.T) {
 		t.Fatal(err)
 	}
 	again := func() {
-		if err := w.RemoveMember(t.Context(), by(pat), "", sam); err != nil {
+		if _, err := w.RemoveMember(t.Context(), by(pat), "", sam); err != nil {
 			t.Error(err)
 		}
 		w.set(t, "", sam, account.Admin)
@@ -316,7 +316,7 @@ func TestAnAddressPassesOn(t *testing.T) {
 	if _, _, err := w.SignInAs(t.Context(), "", account.Identity{Issuer: "https://id.example", Subject: "2", Email: sam, Verified: true}); kind.Of(err) != kind.Forbidden || kind.Sentence(err) == "" {
 		t.Errorf("a second user of it: %v", err)
 	}
-	if err := w.RemoveMember(t.Context(), by(pat), "", sam); err != nil {
+	if _, err := w.RemoveMember(t.Context(), by(pat), "", sam); err != nil {
 		t.Fatal(err)
 	}
 	w.set(t, "", sam, account.Admin)

@@ -57,14 +57,18 @@ func (a *Accounts) MakeToken(ctx context.Context, by dsr.By, owner string) (Toke
 }
 
 // ReplaceToken makes a token in place of another, which goes on for overlap at the
-// most. Kinds as of MakeToken; NotFound without a token of this id that works, Invalid
-// for an overlap that cannot be.
+// most. Kinds as of MakeToken; NotFound without a token of this id that works, Conflict
+// where it goes on beside another that was made in its place already, Invalid for an
+// overlap that cannot be.
 func (a *Accounts) ReplaceToken(ctx context.Context, by dsr.By, owner, id string, overlap time.Duration) (Token, string, error) {
 	if err := checkOverlap(overlap); err != nil {
 		return Token{}, "", err
 	}
 	return a.newToken(ctx, by, owner, func(all []held, now time.Time) (held, error) {
 		old, err := find(all, id, now)
+		if err == nil && old.Replaced {
+			err = kind.Say(kind.Conflict, "This GDPR token was replaced already, and goes on until its date. Replace the one that took its place, or revoke this one.")
+		}
 		return old.replaced(now, overlap), err
 	})
 }
@@ -78,7 +82,7 @@ func (a *Accounts) newToken(ctx context.Context, by dsr.By, owner string, replac
 	secret := TokenPrefix + randomHex(32)
 	var made credential
 	err := a.holding(ctx, by, owner, func(p person, all []held, now time.Time) ([]table.Op, dsr.Entry, error) {
-		if err := a.eligible(ctx, owner); err != nil {
+		if err := a.MayHoldToken(ctx, owner); err != nil {
 			return nil, dsr.Entry{}, err
 		}
 		old, err := replacing(all, now)

@@ -9,6 +9,7 @@ import (
 	"io"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"lethe/shared/blob"
@@ -22,7 +23,10 @@ import (
 // is the organisation's trail.
 func (a *Accounts) Entries(ctx context.Context, project string, from int64, f func(number int64, stored []byte) error) error {
 	trail := trailOf(project)
-	q := table.Query{PK: headKey(trail).PK, From: entryKey(trail, max(from, 1)).SK, To: afterEntries}
+	return a.eachEntry(ctx, table.Query{PK: headKey(trail).PK, From: entryKey(trail, max(from, 1)).SK, To: afterEntries}, f)
+}
+
+func (a *Accounts) eachEntry(ctx context.Context, q table.Query, f func(number int64, stored []byte) error) error {
 	for {
 		page, err := a.control.Query(ctx, q)
 		if err != nil {
@@ -42,6 +46,76 @@ func (a *Accounts) Entries(ctx context.Context, project string, from int64, f fu
 		}
 		q.After = page.Next
 	}
+}
+
+// How much of a trail Lines reads: what AWS lets through has 6 MB.
+const (
+	MostLines      = 5000
+	mostLinesBytes = 4 << 20
+)
+
+// errFull ends a walk through a trail before its end.
+var errFull = kind.E(kind.Internal, "enough was read")
+
+// Lines reads entries of a trail from a number on, each as it is stored and in a line of
+// its own, up to MostLines and 4 MB, and the number to go on from: 0 at the end.
+func (a *Accounts) Lines(ctx context.Context, project string, from int64) (lines []byte, next int64, err error) {
+	count := 0
+	err = a.Entries(ctx, project, from, func(number int64, stored []byte) error {
+		if count++; count > MostLines || len(lines)+len(stored) > mostLinesBytes && count > 1 {
+			next = number
+			return errFull
+		}
+		lines = append(append(lines, stored...), '\n')
+		return nil
+	})
+	if err == errFull {
+		err = nil
+	}
+	return lines, next, err
+}
+
+// A Numbered entry is one of a trail, with its place there.
+type Numbered struct {
+	Number int64
+	dsr.Entry
+}
+
+const (
+	// mostLooked is how many entries Latest looks at, and looksAtOnce how many at once.
+	mostLooked  = 2000
+	looksAtOnce = 200
+)
+
+// Latest reads up to most of the entries before a number that fit, newest first; before
+// 0 is from the end of the trail. It returns the number to go on before: 0 where the
+// trail begins. It looks at so many entries and no more, so that it may return fewer,
+// even none, and yet a number to go on before.
+func (a *Accounts) Latest(ctx context.Context, project string, before int64, most int, fits func(dsr.Entry) bool) (found []Numbered, next int64, err error) {
+	trail := trailOf(project)
+	q := table.Query{PK: headKey(trail).PK, From: entryKey(trail, 1).SK, To: afterEntries, Backwards: true, Limit: looksAtOnce}
+	if before > 0 {
+		q.To = entryKey(trail, before).SK
+	}
+	looked := 0
+	err = a.eachEntry(ctx, q, func(number int64, stored []byte) error {
+		if looked++; looked > mostLooked || len(found) == most {
+			next = number + 1
+			return errFull
+		}
+		var e entry
+		if json.Unmarshal(stored, &e) != nil {
+			return kind.E(kind.Corrupt, "read an entry of the audit trail")
+		}
+		if fits(e.Entry) {
+			found = append(found, Numbered{number, e.Entry})
+		}
+		return nil
+	})
+	if err == errFull {
+		err = nil
+	}
+	return found, next, err
 }
 
 // A Verified trail is what a look at every entry of it gave.
@@ -97,7 +171,8 @@ func (c *chain) follow(number int64, stored []byte) {
 }
 
 // VerifyExport looks at an audit trail as it was exported: an entry in each line. It
-// finds whatever was changed within it, but not that it was cut off at its end.
+// finds whatever was changed within it, but not that it was cut off at its end, unless
+// nothing is left: for that, Last and Hash are to be compared with the trail's own.
 func VerifyExport(r io.Reader, now time.Time) (Verified, error) {
 	c := chain{now: now, Verified: Verified{Faults: []string{}}}
 	lines := bufio.NewScanner(r)
@@ -114,6 +189,9 @@ func VerifyExport(r io.Reader, now time.Time) (Verified, error) {
 	}
 	if lines.Err() != nil {
 		return c.Verified, kind.Say(kind.Invalid, "The export of the audit trail cannot be read to its end.")
+	}
+	if c.Entries == 0 {
+		c.fault("The file holds no entry. Every trail has one: export it again.")
 	}
 	return c.Verified, nil
 }
@@ -314,7 +392,7 @@ func (a *Accounts) restored(ctx context.Context, files blob.Bucket, seals Seals,
 	if err != nil {
 		return err
 	}
-	e := dsr.Entry{Time: a.clock().UTC(), Actor: "lethe", Action: "restore"}
+	e := dsr.Entry{Time: a.clock().UTC(), Actor: "lethe", Action: "backup.restore"}
 	if trail != organisationTrail {
 		e.Project = trail
 	}
@@ -363,35 +441,61 @@ func (a *Accounts) hashAt(ctx context.Context, trail string, last head, number i
 	return e.Previous, nil
 }
 
-// keptHeads reads the heads of a trail, in the order in which they were kept.
-func keptHeads(ctx context.Context, files blob.Bucket, seals Seals, trail string) ([]keptHead, error) {
-	prefix := headsPrefix + trail + "/"
-	var all []keptHead
-	err := blob.Each(ctx, files, prefix, func(f blob.Info) error {
-		day := f.Key[len(prefix):]
-		if len(day) > len(time.DateOnly) {
-			day = day[:len(time.DateOnly)]
-		}
-		file, err := files.Get(ctx, f.Key, 0, -1)
-		if kind.Of(err) == kind.NotFound {
-			return nil // it has just gone by its time
+// AdoptHeads takes over the heads that another bucket of the same deployment has: that of
+// a data directory which a backup is to take the place of. Of a day it takes the one by
+// which the trail had gone further. What is damaged there, or not of this deployment, is
+// left. Done again it changes nothing.
+func AdoptHeads(ctx context.Context, into, from blob.Bucket, seals Seals) error {
+	return kind.Wrap("take over the heads of the audit trails", blob.Each(ctx, from, headsPrefix, func(f blob.Info) error {
+		theirs, err := readHead(ctx, from, f.Key, seals)
+		if kind.Of(err) == kind.NotFound || err == nil && theirs.fault != "" {
+			return nil
 		}
 		if err != nil {
 			return err
 		}
-		defer file.Close()
-		var k keptHead
-		data, err := io.ReadAll(io.LimitReader(file, 10_000))
-		if err != nil {
-			return kind.E(kind.Unavailable, "read the head of a trail", err)
+		ours, err := readHead(ctx, into, f.Key, seals)
+		if err == nil && ours.fault == "" && ours.Number >= theirs.Number {
+			return nil
 		}
-		k.day = day
-		if json.Unmarshal(data, &k) != nil || k.Trail != trail || !seals.Sealed(headPurpose, k.unsealed(), k.Seal) {
-			k.fault = "The head of the trail that was kept on " + day + " is damaged, or not of this deployment."
+		if err != nil && kind.Of(err) != kind.NotFound {
+			return err
+		}
+		return blob.Copy(ctx, from, into, f.Key)
+	}))
+}
+
+// keptHeads reads the heads of a trail, in the order in which they were kept.
+func keptHeads(ctx context.Context, files blob.Bucket, seals Seals, trail string) ([]keptHead, error) {
+	var all []keptHead
+	err := blob.Each(ctx, files, headsPrefix+trail+"/", func(f blob.Info) error {
+		k, err := readHead(ctx, files, f.Key, seals)
+		if kind.Of(err) == kind.NotFound {
+			return nil // it has just gone by its time
 		}
 		all = append(all, k)
-		return nil
+		return err
 	})
 	slices.SortStableFunc(all, func(a, b keptHead) int { return a.Time.Compare(b.Time) })
 	return all, err
+}
+
+// readHead reads a head that was kept, under a key of putHead's.
+func readHead(ctx context.Context, files blob.Bucket, key string, seals Seals) (keptHead, error) {
+	var k keptHead
+	trail, day, _ := strings.Cut(strings.TrimPrefix(key, headsPrefix), "/")
+	k.day = day[:min(len(day), len(time.DateOnly))]
+	file, err := files.Get(ctx, key, 0, -1)
+	if err != nil {
+		return k, err
+	}
+	defer file.Close()
+	data, err := io.ReadAll(io.LimitReader(file, 10_000))
+	if err != nil {
+		return k, kind.E(kind.Unavailable, "read the head of a trail", err)
+	}
+	if json.Unmarshal(data, &k) != nil || k.Trail != trail || !seals.Sealed(headPurpose, k.unsealed(), k.Seal) {
+		k.fault = "The head of the trail that was kept on " + k.day + " is damaged, or not of this deployment."
+	}
+	return k, nil
 }

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -10,7 +9,6 @@ import (
 	"time"
 
 	"lethe/shared/account"
-	"lethe/shared/dsr"
 	"lethe/shared/kind"
 )
 
@@ -28,19 +26,19 @@ func (e *edge) accountRoutes() []route {
 		{method: http.MethodPost, pattern: tokens + "/{token_id}/replace", serve: e.replaceToken, about: forNone, people: true},
 		{method: http.MethodGet, pattern: "/api/app/projects", serve: e.projects, about: forNone, people: true},
 		{method: http.MethodPost, pattern: "/api/app/projects", serve: e.makeProject, about: forNone, people: true},
-		{method: http.MethodPatch, pattern: project, serve: e.renameProject, people: true},
-		{method: http.MethodPost, pattern: project + "/rotate", serve: e.rotateProject, people: true},
-		{method: http.MethodPost, pattern: project + "/transfer", serve: e.transferProject, people: true},
-		{method: http.MethodGet, pattern: members, serve: e.members, people: true},
-		{method: http.MethodPut, pattern: members, serve: e.setMember, people: true},
-		{method: http.MethodDelete, pattern: members, serve: e.removeMember, people: true},
+		{method: http.MethodPatch, pattern: project, serve: e.renameProject, people: true, may: "change it or hand it over"},
+		{method: http.MethodPost, pattern: project + "/rotate", serve: e.rotateProject, people: true, may: "change it or hand it over"},
+		{method: http.MethodPost, pattern: project + "/transfer", serve: e.transferProject, people: true, may: "change it or hand it over"},
+		{method: http.MethodGet, pattern: members, serve: e.members, people: true, may: "see or change its members"},
+		{method: http.MethodPut, pattern: members, serve: e.setMember, people: true, may: "see or change its members"},
+		{method: http.MethodDelete, pattern: members, serve: e.removeMember, people: true, may: "see or change its members"},
 		{method: http.MethodGet, pattern: organisation + "/members", serve: e.settling(e.members), about: forNone, people: true},
 		{method: http.MethodPut, pattern: organisation + "/members", serve: e.settling(e.setMember), about: forNone, people: true},
 		{method: http.MethodDelete, pattern: organisation + "/members", serve: e.settling(e.removeMember), about: forNone, people: true},
-		{method: http.MethodPost, pattern: services, serve: e.makeService, people: true},
-		{method: http.MethodPost, pattern: services + "/rotate", serve: e.rotateService, people: true},
-		{method: http.MethodGet, pattern: audit, serve: e.audit, people: true},
-		{method: http.MethodGet, pattern: audit + "/verify", serve: e.verifyAudit, people: true},
+		{method: http.MethodPost, pattern: services, serve: e.makeService, people: true, may: "manage its service accounts"},
+		{method: http.MethodPost, pattern: services + "/rotate", serve: e.rotateService, people: true, may: "manage its service accounts"},
+		{method: http.MethodGet, pattern: audit, serve: e.audit, people: true, may: "read its audit trail"},
+		{method: http.MethodGet, pattern: audit + "/verify", serve: e.verifyAudit, people: true, may: "read its audit trail"},
 		{method: http.MethodGet, pattern: organisation + "/audit", serve: e.settling(e.audit), about: forNone, people: true},
 		{method: http.MethodGet, pattern: organisation + "/mail", serve: e.settling(e.mail), about: forNone, people: true},
 		{method: http.MethodGet, pattern: organisation + "/audit/verify", serve: e.settling(e.verifyAudit), about: forNone, people: true},
@@ -310,14 +308,16 @@ func (e *edge) rotateProject(c *call) error {
 }
 
 func (e *edge) transferProject(c *call) error {
-	to, err := c.field("to")
+	var to string
+	var mayBeNew bool
+	if err := c.strict([]string{"to"}, member{"to", "a string", &to}, member{"new", "true or false", &mayBeNew}); err != nil {
+		return err
+	}
+	invited, err := e.Accounts.TransferProject(c.r.Context(), c.by(), c.project.ID, to, mayBeNew)
 	if err != nil {
 		return err
 	}
-	if err := e.Accounts.TransferProject(c.r.Context(), c.by(), c.project.ID, to); err != nil {
-		return err
-	}
-	return e.members(c)
+	return e.showMembers(c, invited, to)
 }
 
 // shownMember is who has a role.
@@ -326,17 +326,21 @@ type shownMember struct {
 	Role    string `json:"role"`
 	Since   string `json:"date_added"`
 	Service bool   `json:"service_account"`
+	Invited bool   `json:"invited,omitempty"` // by this call
 }
 
 // members answers who has a role in the project, or without one in the organisation.
-func (e *edge) members(c *call) error {
+func (e *edge) members(c *call) error { return e.showMembers(c, false, "") }
+
+// showMembers answers the same, and who was invited by the call.
+func (e *edge) showMembers(c *call, invited bool, name string) error {
 	all, err := e.Accounts.Members(c.r.Context(), c.project.ID)
 	if err != nil {
 		return err
 	}
 	shown := make([]shownMember, len(all))
 	for i, m := range all {
-		shown[i] = shownMember{m.Name, string(m.Role), date(m.Since), m.Service}
+		shown[i] = shownMember{m.Name, string(m.Role), date(m.Since), m.Service, invited && strings.EqualFold(m.Name, name)}
 	}
 	return c.ok(http.StatusOK, shown)
 }
@@ -346,44 +350,11 @@ func (e *edge) setMember(c *call) error {
 	if err := c.strict([]string{"name", "role"}, member{"name", "a string", &name}, member{"role", "a string", &role}); err != nil {
 		return err
 	}
-	added, err := e.Accounts.SetMember(c.r.Context(), c.by(), c.project.ID, name, account.Role(role))
+	invited, err := e.Accounts.SetMember(c.r.Context(), c.by(), c.project.ID, name, account.Role(role))
 	if err != nil {
 		return err
 	}
-	if added {
-		e.invite(c, name, role)
-	}
-	return e.members(c)
-}
-
-// invite mails somebody who got a first role here how to sign in. They have the role
-// also if that fails: they can ask for a link by themselves.
-func (e *edge) invite(c *call, name, role string) {
-	if e.Service.Sender == nil || e.SignInURL == nil || account.CheckMail(name) != nil {
-		return
-	}
-	ctx := c.r.Context()
-	link, err := "", e.Accounts.TakeMail(ctx, name, "")
-	if err == nil {
-		link, err = e.Accounts.MakeLink(ctx, c.by(), name)
-	}
-	if err == nil {
-		where := "the organisation"
-		if c.project.ID != "" {
-			where = "the project " + c.project.Name
-		}
-		address := e.SignInURL(link)
-		page, _, _ := strings.Cut(address, "?")
-		err = e.Service.Sender.Send(ctx, dsr.Message{
-			ID: "invitation-" + rand.Text(), To: name, Subject: "You are invited to Lethe",
-			Text: c.actor.Name + " gave you the role " + role + " in " + where + ".\n\n" +
-				"This link signs you in, once, within 15 minutes:\n\n" + address + "\n\n" +
-				"Later, ask for another one at " + page + " with this mail address.\n",
-		})
-	}
-	if err != nil {
-		e.Log.WarnContext(ctx, "an invitation was not mailed", "request", note(c.r).id, "error", err)
-	}
+	return e.showMembers(c, invited, name)
 }
 
 func (e *edge) removeMember(c *call) error {
@@ -391,11 +362,21 @@ func (e *edge) removeMember(c *call) error {
 	if err != nil {
 		return err
 	}
-	if err := e.Accounts.RemoveMember(c.r.Context(), c.by(), c.project.ID, name); err != nil {
+	removed, err := e.Accounts.RemoveMember(c.r.Context(), c.by(), c.project.ID, name)
+	if err != nil {
 		return err
 	}
-	c.w.WriteHeader(http.StatusNoContent)
-	return nil
+	shown := make([]removedRole, len(removed))
+	for i, r := range removed {
+		shown[i] = removedRole{json.Number(r.Project), string(r.Role)}
+	}
+	return c.ok(http.StatusOK, shown)
+}
+
+// removedRole is a role that was taken away.
+type removedRole struct {
+	Project json.Number `json:"project_id,omitempty"` // without it, in the organisation
+	Role    string      `json:"role"`
 }
 
 // madeService is a service account with a secret that was just made.
@@ -475,12 +456,6 @@ func (d *dayCount) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// How much of an audit trail one answer has: what AWS lets through has 6 MB.
-const (
-	mostLines      = 5000
-	mostLinesBytes = 4 << 20
-)
-
 // audit answers the audit trail of the project, or without one of the organisation, a
 // line for each entry as it is stored, from ?from= on. Lethe-Next is where to go on.
 func (e *edge) audit(c *call) error {
@@ -491,18 +466,8 @@ func (e *edge) audit(c *call) error {
 			return kind.Say(kind.Invalid, "from must be the number of an entry, from 1.")
 		}
 	}
-	var lines []byte
-	count, next := 0, int64(0)
-	errFull := kind.E(kind.Internal, "an answer is full")
-	err := e.Accounts.Entries(c.r.Context(), c.project.ID, from, func(number int64, stored []byte) error {
-		if count++; count > mostLines || len(lines)+len(stored) > mostLinesBytes && count > 1 {
-			next = number
-			return errFull
-		}
-		lines = append(append(lines, stored...), '\n')
-		return nil
-	})
-	if err != nil && err != errFull {
+	lines, next, err := e.Accounts.Lines(c.r.Context(), c.project.ID, from)
+	if err != nil {
 		return err
 	}
 	h := c.w.Header()

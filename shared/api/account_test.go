@@ -4,13 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"lethe/shared/account"
-	"lethe/shared/api"
 	"lethe/shared/dsr"
 )
 
@@ -71,6 +71,10 @@ func TestTokensByTheAPI(t *testing.T) {
 	}
 	if a := w.as("Bearer "+token, "GET", w.at(retrievals), ""); a.Code != 200 {
 		t.Errorf("the old token in the overlap: got %d", a.Code)
+	}
+	// Whoever replaces it once more would have two in its place, and not know it.
+	if a := w.as(session, "POST", "/api/app/tokens/"+made.text("token_id")+"/replace", `{"overlap_days":9}`); a.Code != http.StatusConflict || !strings.Contains(a.body.Error, "was replaced already") {
+		t.Errorf("replaced once more in the overlap: got %d %s", a.Code, a.Body)
 	}
 	w.advance(49 * time.Hour)
 	session = w.signIn("pat@example.com")
@@ -171,7 +175,7 @@ func TestRolesOfTheAPI(t *testing.T) {
 			{"GET", "/api/app/audit?token=" + other, "", 200, false},
 			{"GET", "/api/app/organisation/members", "", 200, false},
 			{"PUT", "/api/app/organisation/members", `{"name":"kim@example.com","role":"analyst"}`, 200, false},
-			{"DELETE", "/api/app/organisation/members", `{"name":"pat@example.com"}`, 204, false},
+			{"DELETE", "/api/app/organisation/members", `{"name":"pat@example.com"}`, 200, false},
 			{"GET", "/api/app/organisation/audit", "", 200, false},
 			{"GET", "/api/app/organisation/mail", "", 200, false},
 			{"POST", "/api/app/projects", `{"name":"x"}`, 201, false},
@@ -182,8 +186,13 @@ func TestRolesOfTheAPI(t *testing.T) {
 			if !c.may {
 				want = http.StatusForbidden
 			}
-			if a := w.as(proof, c.method, c.path, c.body); a.Code != want {
+			a := w.as(proof, c.method, c.path, c.body)
+			if a.Code != want {
 				t.Errorf("%s: %s %s: got %d %s, want %d", who, c.method, c.path, a.Code, a.body.Error, want)
+			}
+			// The sentence is of what was asked for.
+			if about := strings.Contains(c.path, "data-retrievals"); want == 403 && strings.Contains(a.body.Error, "requests") != about {
+				t.Errorf("%s: %s %s says %q", who, c.method, c.path, a.body.Error)
 			}
 		}
 	}
@@ -194,7 +203,7 @@ func TestRolesOfTheAPI(t *testing.T) {
 	if a := w.as(proofs["admin"], "GET", w.at(retrievals), ""); a.Code != 403 {
 		t.Errorf("an admin who is none any more: got %d", a.Code)
 	}
-	if a := w.as(session, "DELETE", w.at("/api/app/members"), `{"name":"admin@example.com"}`); a.Code != 204 {
+	if a := w.as(session, "DELETE", w.at("/api/app/members"), `{"name":"admin@example.com"}`); a.Code != 200 || !strings.Contains(a.Body.String(), `"results":[{"project_id":`+w.ProjectID+`,"role":"analyst"}]`) {
 		t.Errorf("remove: got %d %s", a.Code, a.Body)
 	}
 	if a := w.as(proofs["admin"], "GET", "/api/app/me", ""); a.Code != 401 {
@@ -254,7 +263,7 @@ func TestAuditByTheAPI(t *testing.T) {
 	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &last); err != nil || a.Code != 200 || a.Header().Get("Lethe-Next") != "" {
 		t.Fatalf("got %d %s, %v", a.Code, a.Body, err)
 	}
-	if last.Number != len(lines) || last.Actor != "pat@example.com" || last.Action != "submit export" || last.Task != task || last.From != "192.0.2.1" {
+	if last.Number != len(lines) || last.Actor != "pat@example.com" || last.Action != "export.submit" || last.Task != task || last.From != "192.0.2.1" {
 		t.Errorf("got %+v", last)
 	}
 	if strings.Contains(a.Body.String(), "somebody") {
@@ -283,13 +292,25 @@ func TestAuditByTheAPI(t *testing.T) {
 		t.Errorf("verify: got %d %s", a.Code, a.Body)
 	}
 	a = w.as(session, "GET", "/api/app/organisation/audit", "")
-	for _, action := range []string{"found", "sign-in.link", "sign-in by link"} {
+	for _, action := range []string{"organisation.found", "link.make", "session.begin"} {
 		if !strings.Contains(a.Body.String(), `"action":"`+action+`"`) {
 			t.Errorf("the organisation's trail does not tell of %q: %s", action, a.Body)
 		}
 	}
 	if a := w.as(session, "GET", "/api/app/organisation/audit/verify", ""); a.Code != 200 || !strings.Contains(a.Body.String(), `"faults":[]`) {
 		t.Errorf("verify: got %d %s", a.Code, a.Body)
+	}
+}
+
+// Who is not known is told what is good for the route.
+func TestWhatProvesWhoOneIs(t *testing.T) {
+	w := newWorld(t)
+	for path, says := range map[string]string{w.at(retrievals): "a GDPR token", "/api/app/me": "a session", w.at("/api/app/members"): "a session"} {
+		for _, proof := range []string{"", "Digest x"} {
+			if a := w.as(proof, "GET", path, ""); a.Code != 401 || !strings.Contains(a.body.Error, says) || strings.Contains(a.body.Error, "session") != (says == "a session") {
+				t.Errorf("%s with %q: got %d %s", path, proof, a.Code, a.body.Error)
+			}
+		}
 	}
 }
 
@@ -344,20 +365,34 @@ func TestMailByTheAPI(t *testing.T) {
 func TestInvitation(t *testing.T) {
 	w := newWorld(t)
 	post := &outbox{}
-	w.service.Sender = post
-	w.parts.SignInURL = func(link string) string { return "https://lethe.example/sign-in?link=" + link }
-	w.handler = api.New(w.parts)
+	w.service.Sender, w.service.PublicURL = post, func() string { return "https://lethe.example" }
 	session := w.signIn("pat@example.com")
 	for _, role := range []string{"analyst", "admin"} {
-		if a := w.as(session, "PUT", w.at("/api/app/members"), `{"name":"sam@example.com","role":"`+role+`"}`); a.Code != 200 {
-			t.Fatalf("got %d %s", a.Code, a.Body)
+		a := w.as(session, "PUT", w.at("/api/app/members"), `{"name":"sam@example.com","role":"`+role+`"}`)
+		if a.Code != 200 || strings.Count(a.Body.String(), `"invited":true`) != map[string]int{"analyst": 1}[role] {
+			t.Fatalf("%s: got %d %s", role, a.Code, a.Body)
 		}
+	}
+	for _, c := range []struct {
+		body string
+		want int
+	}{{`{"to":"lou@example.com"}`, 400}, {`{"to":"lou@example.com","new":true}`, 200}} {
+		if a := w.as(session, "POST", w.at("/api/app/project/transfer"), c.body); a.Code != c.want {
+			t.Errorf("%s: got %d %s", c.body, a.Code, a.Body)
+		}
+	}
+	if w.service.Sweep(t.Context()) != nil {
+		t.Error("the sweep failed")
 	}
 	if a := w.as(session, "PUT", w.at("/api/app/members"), `{"name":"kim@example.com","role":"owners"}`); a.Code != 400 {
 		t.Fatalf("got %d %s", a.Code, a.Body)
 	}
-	if len(post.sent) != 1 || post.sent[0].To != "sam@example.com" || !strings.Contains(post.sent[0].Text, "analyst in the project Project") {
-		t.Fatalf("sent %+v, want one invitation", post.sent)
+	slices.SortFunc(post.sent, func(a, b dsr.Message) int { return strings.Compare(b.To, a.To) })
+	if len(post.sent) != 2 || post.sent[0].To != "sam@example.com" || !strings.Contains(post.sent[0].Text, "analyst in the project Project") || post.sent[1].To != "lou@example.com" {
+		t.Fatalf("sent %+v, want two invitations", post.sent)
+	}
+	if a := w.as(session, "GET", "/api/app/organisation/mail", ""); a.body.Total != 2 || strings.Count(a.Body.String(), `"about":"invitation"`) != 2 || strings.Contains(a.Body.String(), "link=") {
+		t.Errorf("the list of mail: %d %s", a.Code, a.Body)
 	}
 	_, link, _ := strings.Cut(post.sent[0].Text, "?link=")
 	link, _, _ = strings.Cut(link, "\n")

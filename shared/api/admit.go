@@ -18,7 +18,7 @@ func (e *edge) admit(c *call, to *route) error {
 	var err error
 	if e.Local {
 		c.actor = account.Local
-	} else if c.actor, err = e.authenticate(c.r); err != nil {
+	} else if c.actor, err = e.authenticate(c.r, to); err != nil {
 		if c.r.Header.Get("Authorization") == "" {
 			return err // nothing was tried
 		}
@@ -37,13 +37,21 @@ func (e *edge) admit(c *call, to *route) error {
 		return err
 	}
 	note(c.r).project = c.project.ID
-	return e.Accounts.MayHandle(c.r.Context(), c.actor, c.project)
+	may := to.may
+	if may == "" {
+		may = "see or submit its requests"
+	}
+	return e.Accounts.MayHandle(c.r.Context(), c.actor, c.project, may)
 }
 
-func (e *edge) authenticate(r *http.Request) (account.Actor, error) {
+func (e *edge) authenticate(r *http.Request, to *route) (account.Actor, error) {
+	bearer := "a GDPR token"
+	if to.people {
+		bearer = "a session"
+	}
 	headers := r.Header.Values("Authorization")
 	if len(headers) != 1 {
-		return account.Actor{}, kind.Say(kind.Unauthorized, "Send one Authorization header: Bearer and a GDPR token, or Basic with a service account.")
+		return account.Actor{}, kind.Say(kind.Unauthorized, "Send one Authorization header: Bearer and "+bearer+", or Basic with a service account.")
 	}
 	scheme, rest, _ := strings.Cut(headers[0], " ")
 	if strings.EqualFold(scheme, "Bearer") {
@@ -56,7 +64,7 @@ func (e *edge) authenticate(r *http.Request) (account.Actor, error) {
 	if name, secret, ok := r.BasicAuth(); ok {
 		return e.Accounts.ServiceAccount(r.Context(), name, secret)
 	}
-	return account.Actor{}, kind.Say(kind.Unauthorized, "The Authorization header must be Bearer and a GDPR token, or Basic with the name and the secret of a service account.")
+	return account.Actor{}, kind.Say(kind.Unauthorized, "The Authorization header must be Bearer and "+bearer+", or Basic with the name and the secret of a service account.")
 }
 
 func (e *edge) projectOf(c *call) (account.Project, error) {

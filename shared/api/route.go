@@ -22,6 +22,9 @@ type route struct {
 	open bool
 	// people routes take no GDPR token, which is good for requests alone.
 	people bool
+	// may is what of a project the route lets owners and admins do, for the sentence that
+	// tells anybody else; without it, see or submit its requests.
+	may string
 	// about says what a call has to name, and the caller to have a role in.
 	about about
 }
@@ -62,6 +65,7 @@ const (
 	requests   = "/api/app/requests"
 	settings   = "/api/app/settings"
 	optOuts    = "/api/app/opt-outs"
+	intake     = "/api/app/ingestion"
 )
 
 func (e *edge) table() []route {
@@ -88,12 +92,13 @@ func (e *edge) table() []route {
 			route{method: http.MethodPost, pattern: requests + "/{task_id}/cancel", serve: e.change(e.Service.GiveUp)},
 			route{method: http.MethodPost, pattern: requests + "/{task_id}/confirm", serve: e.change(e.Service.Confirm)},
 			route{method: http.MethodPost, pattern: requests + "/{task_id}/extension", serve: e.extend},
-			route{method: http.MethodGet, pattern: settings, serve: e.settings},
-			route{method: http.MethodPatch, pattern: settings, serve: e.settle},
-			route{method: http.MethodGet, pattern: optOuts, serve: e.optOuts},
-			route{method: http.MethodPost, pattern: optOuts, serve: e.changeOptOuts(e.Service.OptOut)},
-			route{method: http.MethodDelete, pattern: optOuts, serve: e.changeOptOuts(e.Service.OptIn)},
-			route{method: http.MethodPost, pattern: optOuts + "/test", serve: e.testOptOuts},
+			route{method: http.MethodGet, pattern: settings, serve: e.settings, may: "see or change its settings"},
+			route{method: http.MethodPatch, pattern: settings, serve: e.settle, may: "see or change its settings"},
+			route{method: http.MethodGet, pattern: optOuts, serve: e.optOuts, may: "see or change its opt-outs"},
+			route{method: http.MethodPost, pattern: optOuts, serve: e.changeOptOuts(e.Service.OptOut), may: "see or change its opt-outs"},
+			route{method: http.MethodDelete, pattern: optOuts, serve: e.changeOptOuts(e.Service.OptIn), may: "see or change its opt-outs"},
+			route{method: http.MethodPost, pattern: optOuts + "/test", serve: e.testOptOuts, may: "see or change its opt-outs"},
+			route{method: http.MethodGet, pattern: intake, serve: e.ingested, may: "see what came in for it"},
 		)
 	}
 	if e.Service != nil {

@@ -56,8 +56,8 @@ func TestSettings(t *testing.T) {
 		t.Errorf("got %+v, want %+v: what was not named stays", got.Project, want.Project)
 	}
 	for of, change := range map[string]string{
-		"organisation": `"action":"settings.organisation","detail":"holidays: [] → [\"2020-12-25\",\"2020-12-26\"]; time_zone: \"UTC\" → \"Europe/Berlin\""`,
-		w.ProjectID:    `"action":"settings.project","detail":"guard: {\"share_percent\":20,\"rows\":10000,\"ids\":50} → {\"share_percent\":20,\"rows\":5,\"ids\":50}"`,
+		"organisation": `"action":"settings.change","detail":"holidays: [] → [\"2020-12-25\",\"2020-12-26\"]; time_zone: \"UTC\" → \"Europe/Berlin\""`,
+		w.ProjectID:    `"action":"settings.change","detail":"guard: {\"share_percent\":20,\"rows\":10000,\"ids\":50} → {\"share_percent\":20,\"rows\":5,\"ids\":50}"`,
 	} {
 		trail := w.trail(of)
 		if !strings.Contains(trail, change) || !strings.Contains(trail, `"actor":"pat@example.com"`) || strings.Count(trail, "settings.") != 1 {

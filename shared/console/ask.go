@@ -150,7 +150,7 @@ func (v *visit) choose(a *ask, id string) error {
 	for _, p := range a.projects {
 		if p.ID == id {
 			a.project = p
-			return v.Accounts.MayHandle(v.r.Context(), v.actor, p.Project)
+			return v.mayHandle(p.Project)
 		}
 	}
 	if id == "" {
@@ -162,7 +162,7 @@ func (v *visit) choose(a *ask, id string) error {
 	}
 	for _, p := range standing.Projects {
 		if p.ID == id {
-			return v.Accounts.MayHandle(v.r.Context(), v.actor, p.Project)
+			return v.mayHandle(p.Project)
 		}
 	}
 	return kind.Say(kind.NotFound, "You are in no project of this id. Choose one of the list.")

@@ -406,7 +406,7 @@ func TestNoFormOfAnotherSiteIsTaken(t *testing.T) {
 	b := w.as(pat)
 	r := w.submitted(b.send("/deletions/new", but(w.filled("ada"), "count", "1"), nil))
 	posts := 0
-	for _, pattern := range console.Routes() {
+	for _, pattern := range console.Patterns() {
 		path, ok := strings.CutPrefix(pattern, "POST ")
 		if !ok {
 			continue

@@ -54,7 +54,8 @@ func (a *ask) tokenOnce() node {
 	return html.Section(html.Class("card"),
 		html.H2(text("Your GDPR token")),
 		say("Your token was made. It is shown here once, and nobody can read it again: copy it now if a program is to use it. Lethe needs nothing more of you, and your personal settings list and revoke tokens."),
-		html.P(html.Code(text(a.token))))
+		html.Label(html.For("token"), text("GDPR token")),
+		html.P(html.Input(html.ID("token"), html.Type("text"), html.Class("secret"), html.Value(a.token), html.ReadOnly(), unspelled, html.AutoComplete("off"), html.Data("copy", "GDPR token"))))
 }
 
 func (a *ask) where() node {
@@ -118,7 +119,7 @@ func (a *ask) whom() node {
 // several are the identifiers of a file.
 func (a *ask) several(label, hint string, attributes ...node) node {
 	// The line end is the one that browsers drop at the beginning.
-	attributes = append(attributes, html.Rows("8"), gomponents.Attr("spellcheck", "false"), text("\n"+a.column))
+	attributes = append(attributes, html.Rows("8"), unspelled, text("\n"+a.column))
 	return control{"column", label, hint, a.wrong["column"]}.of(html.Textarea, attributes...)
 }
 
@@ -197,7 +198,7 @@ func (v *visit) showConfirm(status int, a *ask) error {
 			hidden("subject_request_id", a.subject), gomponents.If(a.block, hidden("block", "1")), hidden("id", a.id),
 			gomponents.If(a.column != "", a.several("Identifiers", "As they came in the file. “Change something” lets you correct them.", html.ReadOnly())),
 			control{"count", fmt.Sprintf("Type %d, the number of identifiers, to confirm", n), "", a.wrong["count"]}.
-				of(html.Input, html.Type("text"), gomponents.Attr("inputmode", "numeric"), html.Value(a.count)),
+				of(html.Input, html.Type("text"), digits, html.Value(a.count)),
 			a.last("Delete the data of "+people(n), "Make my token and delete the data of "+people(n)),
 			html.P(button("Change something", html.Name("step"), html.Value(stepChange), html.Class("second")))))
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"lethe/shared/console"
+	"lethe/shared/dsr"
 )
 
 // A person signs in with a real browser; testdata's console.js has what is looked at.
@@ -27,7 +28,7 @@ func TestSignInInABrowser(t *testing.T) {
 	s.provide(t)
 	var links []string
 	for range 16 {
-		links = append(links, console.LinkURL(s.url, s.link(pat)))
+		links = append(links, dsr.LinkURL(s.url, s.link(pat)))
 	}
 	list, err := json.Marshal(links)
 	if err != nil {

@@ -8,12 +8,14 @@
 package console
 
 import (
+	"context"
 	"errors"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"lethe/shared/account"
 	"lethe/shared/dsr"
@@ -24,9 +26,10 @@ import (
 type Parts struct {
 	Accounts *account.Accounts
 	Service  *dsr.Service
-	// Sender mails sign-in links. Where it is nil nobody is mailed, and the page for
-	// signing in names LinkCommand, the command that prints a link.
-	Sender      dsr.Sender
+	// Mails means that sign-in links are mailed, by whatever process of the deployment
+	// delivers mail. Without it nobody is mailed, and the page for signing in names
+	// LinkCommand, the command that prints a link.
+	Mails       bool
 	LinkCommand string
 
 	// PublicURL is the address that people reach the server at, without a path. Empty
@@ -38,19 +41,26 @@ type Parts struct {
 	// Keys sign cookies, under the last; they are not the suppression keys.
 	Keys kind.Keyring
 
+	// Days tells what came in for a project on each day from one to another, both included
+	// and both midnight in UTC, in their order; nil where nobody counts that.
+	Days func(ctx context.Context, project string, from, to time.Time) ([]Day, error)
+
 	Clock dsr.Clock
 	Log   *slog.Logger
 }
 
-// LinkURL is the address of the page for what a sign-in link holds, at a server that is
-// reached at base.
-func LinkURL(base, secret string) string {
-	return strings.TrimSuffix(base, "/") + signInPath + "?link=" + url.QueryEscape(secret)
+// A Day is what became of the records, events and changes of profiles, that were
+// received on one day: about, since they are counted when they are stored.
+type Day struct {
+	Date     string // as 2026-03-31, in UTC
+	Stored   int64
+	OptedOut int64 // dropped, because somebody they are about is opted out
+	Late     int64 // dropped, because somebody they are about was erased since
 }
 
 const (
 	homePath     = "/"
-	signInPath   = "/sign-in"
+	signInPath   = dsr.SignInPath
 	linkPath     = "/sign-in/link"
 	providerPath = "/sign-in/provider"
 	// CallbackPath is where a provider sends people back to: its client has to be given
@@ -113,6 +123,8 @@ type visit struct {
 	// Of a page for who has signed in.
 	actor   account.Actor
 	session string
+	// typed is the form that it brought, if that was not taken.
+	typed typed
 }
 
 // mostForm is the bytes of a form.

@@ -101,7 +101,7 @@ func TestSessionsEnd(t *testing.T) {
 	// A role that is taken away takes the session with it.
 	last := w.browser()
 	last.signIn(sam)
-	if err := w.accounts.RemoveMember(t.Context(), dsr.By{Actor: pat}, w.ProjectID, sam); err != nil {
+	if _, err := w.accounts.RemoveMember(t.Context(), dsr.By{Actor: pat}, w.ProjectID, sam); err != nil {
 		t.Fatal(err)
 	}
 	if last.name() != "" {

@@ -2,16 +2,6 @@ package console
 
 import "fmt"
 
-// Routes are the patterns of all pages.
-func Routes() (patterns []string) {
-	for _, routes := range []map[string]page{signInRoutes, requestRoutes, memberRoutes} {
-		for pattern := range routes {
-			patterns = append(patterns, pattern)
-		}
-	}
-	return patterns
-}
-
 // A List is what ParseList reads.
 type List struct {
 	IDs    []string

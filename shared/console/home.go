@@ -45,7 +45,7 @@ func card(title, what, to, label string) node {
 // handled are the projects whose requests somebody may make and see.
 func handled(s account.Standing) (projects []account.Place) {
 	for _, p := range s.Projects {
-		if p.Role == account.Owner || p.Role == account.Admin {
+		if handles(p.Role) {
 			projects = append(projects, p)
 		}
 	}

@@ -50,7 +50,7 @@ func (v *visit) query() (query, error) {
 		}
 		q.project = q.projects[at]
 	}
-	if err := v.Accounts.MayHandle(v.r.Context(), v.actor, q.project.Project); err != nil {
+	if err := v.mayHandle(q.project.Project); err != nil {
 		return q, err
 	}
 	if q.of != dsr.Export && q.of != dsr.Deletion {
@@ -307,7 +307,7 @@ func (q query) list(found []dsr.Request, now time.Time) node {
 		return html.Tr(
 			html.Td(html.Class("task"), html.A(html.Href(requestsPath+"/"+r.Task), html.ID("task-"+r.Task), text(r.Task))),
 			html.Td(text(kindOf)), html.Td(text(strings.ToUpper(string(r.Compliance)))), html.Td(text(strconv.Itoa(r.Count))),
-			html.Td(briefly(r.Created)),
+			html.Td(moment(r.Created)),
 			html.Td(onDay(r.Day(r.Due)), gomponents.If(r.Overdue(now), html.Strong(html.Class("warning"), text(" Overdue")))),
 			html.Td(text(statusOfRequest(r, now)+" "), progress(r)))
 	}))

@@ -216,11 +216,6 @@ func when(t time.Time) node {
 	return html.Time(html.DateTime(t.UTC().Format(time.RFC3339)), text(t.UTC().Format("2 January 2006, 15:04:05")+" UTC"))
 }
 
-// briefly is when, for a table: to the minute.
-func briefly(t time.Time) node {
-	return html.Time(html.DateTime(t.UTC().Format(time.RFC3339)), text(t.UTC().Format("2 Jan 2006, 15:04")+" UTC"))
-}
-
 // onDay is a day as 2026-03-31.
 func onDay(day string) node { return html.Time(html.DateTime(day), text(spoken(day))) }
 

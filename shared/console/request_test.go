@@ -215,7 +215,7 @@ func TestAHeldDeletionIsConfirmed(t *testing.T) {
 	if err := w.accounts.Entries(t.Context(), w.ProjectID, 0, func(_ int64, stored []byte) error {
 		entries += string(stored) + "\n"
 		return nil
-	}); err != nil || !regexp.MustCompile(`"actor":"`+kim+`","action":"confirm".*"from":"192\.0\.2\.1"`).MatchString(entries) {
+	}); err != nil || !regexp.MustCompile(`"actor":"`+kim+`","action":"deletion.confirm".*"from":"192\.0\.2\.1"`).MatchString(entries) {
 		t.Errorf("%v, the trail: %s", err, entries)
 	}
 }

@@ -57,12 +57,17 @@ func (v *visit) projectOf(task string) (account.Project, error) {
 		project, err = v.Accounts.Project(v.r.Context(), id)
 	}
 	if err == nil {
-		err = v.Accounts.MayHandle(v.r.Context(), v.actor, project)
+		err = v.mayHandle(project)
 	}
 	if k := kind.Of(err); k == kind.NotFound || k == kind.Forbidden {
 		return account.Project{}, absent
 	}
 	return project, err
+}
+
+// mayHandle returns nil for who may see and submit the requests of a project.
+func (v *visit) mayHandle(p account.Project) error {
+	return v.Accounts.MayHandle(v.r.Context(), v.actor, p, "see or submit its requests")
 }
 
 // change does something to the request that the address names, and leads back to it.

@@ -1,5 +1,29 @@
 "use strict";
 
+// A button beside each field that was made to be copied from.
+for (const field of document.querySelectorAll("[data-copy]")) {
+  const button = document.createElement("button");
+  const told = document.createElement("span");
+  const row = document.createElement("p");
+  button.type = "button";
+  button.className = "second";
+  button.textContent = "Copy";
+  button.setAttribute("aria-label", `Copy: ${field.dataset.copy}`);
+  told.setAttribute("role", "status");
+  button.addEventListener("click", async () => {
+    field.select();
+    try {
+      await navigator.clipboard.writeText(field.value);
+      told.textContent = "Copied.";
+    } catch {
+      told.textContent = "It is selected: copy it by the keyboard.";
+    }
+  });
+  row.className = "row";
+  row.append(button, told);
+  field.after(row);
+}
+
 // A part of the page that tells how requests stand fetches itself again, as long as it
 // says every how many seconds. Where somebody is in it, and how far they have moved a
 // table, stays; while something is typed there, all of it does.

@@ -1,7 +1,6 @@
 package console
 
 import (
-	"crypto/rand"
 	"net/http"
 	"time"
 
@@ -27,7 +26,7 @@ func signIn(v *visit) error {
 func (v *visit) showSignIn(status int, mail, wrong string) error {
 	byLink := gomponents.Group{form(signInPath,
 		field{"email", "Mail address", "email", "email", mail, wrong}.node(), hidden("to", v.going()), button("Send me a link"))}
-	if v.Sender == nil {
+	if !v.Mails {
 		byLink = gomponents.Group{
 			say("A link signs you in, once. Whoever administers Lethe makes one with this command, and gives it to you:"),
 			html.P(html.Code(text(v.LinkCommand))),
@@ -44,13 +43,13 @@ func (v *visit) showSignIn(status int, mail, wrong string) error {
 // anybody is who asks for a link, in the audit trail: that has nobody proved.
 const anybody = "sign-in page"
 
-// mailTime is how long an answer to who asks for a link takes, whether one was mailed or
-// not, so that nobody learns by it who has a role. Mail that takes longer does tell.
-const mailTime = 3 * time.Second
+// askTime is how long an answer to who asks for a link takes, whether one will be mailed
+// or not, so that nobody learns by it who has a role.
+const askTime = time.Second
 
-// askForLink mails a link to whoever has a role, and answers everybody alike.
+// askForLink has a link mailed to whoever has a role, and answers everybody alike.
 func askForLink(v *visit) error {
-	if v.Sender == nil {
+	if !v.Mails {
 		return v.showSignIn(http.StatusOK, "", "")
 	}
 	mail := v.r.PostFormValue("email")
@@ -60,39 +59,22 @@ func askForLink(v *visit) error {
 	if err := v.Accounts.TakeMail(v.r.Context(), mail, v.from()); err != nil {
 		return err
 	}
-	passed := time.After(mailTime)
-	if err := v.mailLink(mail); err != nil {
-		v.troubled("a sign-in link was not mailed", err)
+	passed := time.After(askTime)
+	going := v.going()
+	if going == homePath {
+		going = ""
+	}
+	if err := v.Accounts.AskForLink(v.r.Context(), dsr.By{Actor: anybody, From: v.from()}, mail, going); err != nil {
+		v.troubled("a sign-in link will not be mailed", err)
 	}
 	select {
 	case <-passed:
 	case <-v.r.Context().Done():
 	}
 	return v.show(http.StatusOK, "Look into your mail",
-		say("If this address has a role here, a link to sign in is on its way to it. It works once, within 15 minutes."),
+		say("If this address has a role here, a link to sign in is on its way to it, and is there within two minutes. It works once, within 15 minutes."),
 		say("If nothing comes, look among the unwanted mail, or ask an owner or admin whether they know you by another address."),
 		html.P(html.A(html.Href(with(signInPath, v.going())), text("Use another address"))))
-}
-
-// mailLink mails a link to an address that has a role. Of any other it does nothing.
-func (v *visit) mailLink(mail string) error {
-	link, err := v.Accounts.MakeLink(v.r.Context(), dsr.By{Actor: anybody, From: v.from()}, mail)
-	if kind.Of(err) == kind.NotFound {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	address := LinkURL(v.base(), link)
-	if to := v.going(); to != homePath {
-		address += "&" + with("", to)[1:]
-	}
-	return v.Sender.Send(v.r.Context(), dsr.Message{
-		ID: "sign-in-" + rand.Text(), To: mail, Subject: "Sign in to Lethe",
-		Text: "Somebody, you most likely, asked to sign in to Lethe at " + v.base() + ".\n\n" +
-			"This link signs you in, once, within 15 minutes:\n\n" + address + "\n\n" +
-			"If it was not you, do nothing: without the link nobody gets in.\n",
-	})
 }
 
 // useLink begins a session.

@@ -64,11 +64,13 @@ func newWorld(t *testing.T) *world {
 		Keys: keys, Clock: w.now, Log: log, Settings: dsr.Settings{CancelWindow: time.Hour},
 	})
 	w.parts = console.Parts{
-		Accounts: w.accounts, Service: w.service, Sender: &w.mails, LinkCommand: "lethe sign-in EMAIL", PublicURL: "https://lethe.example",
+		Accounts: w.accounts, Service: w.service, Mails: true, LinkCommand: "lethe sign-in EMAIL", PublicURL: "https://lethe.example",
 		Keys: kind.Keyring{{Version: 1, Secret: []byte("a key for tests")}}, Clock: w.now,
 		Log: log,
 	}
 	w.pages = console.New(w.parts)
+	w.deliver()
+	w.mails.sent = nil // sam's invitation
 	t.Cleanup(func() {
 		for _, secret := range []string{pat, sam, "stranger", account.SessionPrefix, w.mails.link()} {
 			if secret != "" && strings.Contains(w.log.String(), secret) {
@@ -88,10 +90,27 @@ func (still) Describe(context.Context, string, string) (dsr.Execution, error) {
 	return dsr.Execution{Status: dsr.ExecutionRunning}, nil
 }
 
-// control is a table that can be down.
+// deliver delivers the mail that waits, as another process does.
+func (w *world) deliver() {
+	w.t.Helper()
+	s := dsr.New(dsr.Parts{Control: w.control, Accounts: w.accounts, Sender: &w.mails, PublicURL: func() string { return "https://lethe.example" }, Clock: w.now, Log: w.parts.Log})
+	if err := s.Sweep(w.t.Context()); err != nil {
+		w.t.Error(err)
+	}
+}
+
+// control is a table that can be down, or take no mail to deliver.
 type control struct {
 	table.Table
-	down bool
+	down, full bool
+}
+
+// Write implements table.Table.
+func (c *control) Write(ctx context.Context, ops ...table.Op) error {
+	if c.full && ops[0].Item.PK == "news" {
+		return kind.E(kind.Unavailable, "the table is full")
+	}
+	return c.Table.Write(ctx, ops...)
 }
 
 // GetMany implements table.Table.
@@ -135,19 +154,14 @@ func (w *world) link(name string) string {
 type outbox struct {
 	mu   sync.Mutex
 	sent []dsr.Message
-	took time.Duration
-	err  error
 }
 
 // Send implements dsr.Sender.
 func (o *outbox) Send(_ context.Context, m dsr.Message) error {
-	time.Sleep(o.took)
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.err == nil {
-		o.sent = append(o.sent, m)
-	}
-	return o.err
+	o.sent = append(o.sent, m)
+	return nil
 }
 
 // link is what the link in the last mail holds, or "".

@@ -66,14 +66,14 @@ func (s *Service) Begin(ctx context.Context, step Step) (Step, error) {
 			return s.later(step, time.Second), nil // whoever is new has to be claimed first
 		}
 		if r.Set != now.set {
-			// The preview, and what the guard made of it, were of others. A person whom the
-			// guard holds has always to be confirmed.
+			// The preview, and what the guard made of it, were of others. Whom the guard would
+			// hold has always to be confirmed.
 			held, err := s.holds(ctx, r, now)
 			if err != nil {
 				return step, err
 			}
-			if held || r.Plan < mostPlans {
-				r.Set, r.Batches, r.Plan = "", 0, r.Plan+1
+			if held || r.Replans < mostPlans {
+				r.Set, r.Batches, r.Plan, r.Replans = "", 0, r.Plan+1, r.Replans+1
 				return step.after(Replan), s.swap(ctx, r, version)
 			}
 			// Cursors of the preview count by the old set: those of the new begin afresh.

@@ -69,7 +69,7 @@ func (s *Service) GiveUp(ctx context.Context, project, task string, by By) (Requ
 		}
 		r.Broken, r.Finished = false, s.now()
 		r.Reason += " It was given up."
-		return s.move(ctx, r, version, Failure, by, "give up", table.Put(table.Item{Key: endedKey(r)}, table.Cond{}))
+		return s.move(ctx, r, version, Failure, by, "give-up", table.Put(table.Item{Key: endedKey(r)}, table.Cond{}))
 	})
 }
 
@@ -145,7 +145,7 @@ func (s *Service) RerunAll(ctx context.Context, project string, by By) (Reruns, 
 	var done Reruns
 	// What breaks from now on is not looked at, or one that breaks at once would be run
 	// again and again.
-	err := s.eachIn(ctx, table.Query{PK: brokenPartition, To: moment(s.now()) + "$"}, func(r Request) error {
+	_, err := s.eachIn(ctx, table.Query{PK: brokenPartition, To: moment(s.now()) + "$"}, func(r Request) error {
 		switch {
 		case r.Project != project:
 			return nil
@@ -170,7 +170,7 @@ func (s *Service) RerunAll(ctx context.Context, project string, by By) (Reruns, 
 }
 
 // resume puts a request that stands still back to work, from what is done.
-func (s *Service) resume(ctx context.Context, r Request, version table.Version, by By, action string) (Request, error) {
+func (s *Service) resume(ctx context.Context, r Request, version table.Version, by By, verb string) (Request, error) {
 	to := Pending
 	switch {
 	case r.Begun():
@@ -188,9 +188,10 @@ func (s *Service) resume(ctx context.Context, r Request, version table.Version, 
 		r.Set, r.Batches, r.Plan = "", 0, r.Plan+1
 	}
 	r.Attempt++
+	r.Replans = 0
 	r.Reason, r.Hold, r.Held = "", "", zeroTime
 	r.Finished, r.Broken = zeroTime, false
-	r, err := s.move(ctx, r, version, to, by, action, more...)
+	r, err := s.move(ctx, r, version, to, by, verb, more...)
 	if err != nil {
 		return r, err
 	}
@@ -250,7 +251,7 @@ func (s *Service) Extend(ctx context.Context, project, task, reason string, by B
 		if err != nil {
 			return r, err
 		}
-		err = s.Accounts.Record(ctx, Entry{Project: project, Time: s.now(), Actor: by.Actor, From: by.From, Action: "extend", Task: task}, put)
+		err = s.Accounts.Record(ctx, Entry{Project: project, Time: s.now(), Actor: by.Actor, From: by.From, Action: r.does("extend"), Task: task}, put)
 		return r, kind.Wrap("change the request", err)
 	})
 }

@@ -57,7 +57,7 @@ func (s *Service) finishExport(ctx context.Context, r Request, version table.Ver
 		return s.fail(ctx, r, version, "Nothing was found for any of the identifiers, so there is nothing to hand out.")
 	}
 	r.Finished = s.now()
-	_, err := s.move(ctx, r, version, Success, program, "finish export")
+	_, err := s.move(ctx, r, version, Success, program, "finish")
 	return err
 }
 
@@ -82,7 +82,7 @@ func (s *Service) finishDeletion(ctx context.Context, r Request, version table.V
 	if erasedNothing(r) {
 		return s.fail(ctx, r, version, nothingErased(r))
 	}
-	_, err = s.move(ctx, r, version, Success, program, "finish deletion")
+	_, err = s.move(ctx, r, version, Success, program, "finish")
 	return err
 }
 

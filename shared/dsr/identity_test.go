@@ -335,7 +335,7 @@ func TestAnIdentifierOfTooManyIsServedAlone(t *testing.T) {
 // However often others are linked while it waits, a deletion of somebody who came to be
 // served alone, or to stand for very many, is not done before that is confirmed.
 func TestWhoComesToBeHeldIsConfirmed(t *testing.T) {
-	for name, bob := range map[string][]kind.Subject{"alone": crowd("bob"), "of more than one person decides": crowd("bob")[:51]} {
+	for name, bob := range map[string][]kind.Subject{"alone": crowd("bob"), "of more than one person decides": crowd("bob")[:51], "with much": one("cem", "ann")} {
 		t.Run(name, func(t *testing.T) { testWhoComesToBeHeld(t, bob) })
 	}
 }
@@ -343,6 +343,8 @@ func TestWhoComesToBeHeldIsConfirmed(t *testing.T) {
 func testWhoComesToBeHeld(t *testing.T, bob []kind.Subject) {
 	w := newWorld(t)
 	w.settings.CancelWindow = -1
+	w.rules.Guard = dsr.Guard{Share: 40, Rows: 12, IDs: 50} // of which ann and bob together are too many
+	w.source.total = 40
 	w.build()
 	w.people()
 	r := w.submit(dsr.Deletion, "cem", "bob")
@@ -696,6 +698,32 @@ func TestGuardLooksAtWhoItIsAboutNow(t *testing.T) {
 		t.Fatal(err)
 	}
 	held(failed, 10)
+}
+
+// Whoever runs a deletion again and again does not get it past the guard when it grows.
+func TestGuardOfADeletionRunAgainOften(t *testing.T) {
+	w := newWorld(t)
+	w.rules.Guard = dsr.Guard{Share: 20, Rows: 5, IDs: 50}
+	w.source.total = 30
+	w.settings.CancelWindow = time.Hour
+	w.build()
+	w.people()
+	r := w.submit(dsr.Deletion, "cem")
+	for attempt := 1; attempt <= 3; attempt++ {
+		e := w.flow.get(fmt.Sprintf("%s-%d", r.Task, attempt))
+		e.state, e.in.Failure = "Finish", &dsr.Failed{Error: "Unavailable"}
+		w.run()
+		w.want(r, dsr.Failure)
+		if _, err := w.Rerun(t.Context(), project, r.Task, dsr.By{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.run()
+	w.source.groups = [][]kind.Subject{one("cem", "bob")}
+	w.settle()
+	if got := w.want(r, dsr.Staging); got.Hold != dsr.HoldGuard || got.Planned.Events != 11 {
+		t.Errorf("held %q, planned %+v; want the guard to see both", got.Hold, got.Planned)
+	}
 }
 
 // The only owner does not get round the guard by a program.

@@ -27,6 +27,7 @@ import (
 //	mail#<id of a message>               mail       whether it was sent
 //	mail-sent                            <13-digit ms>#<id>                      what was sent
 //	news                                 <13-digit ms>#<task>#<attempt>#<what>   what people are to be told
+//	news                                 <13-digit ms>#sign-in#<id>   who is to be mailed a link to sign in
 //
 //	ended#with-ids | ended#without-ids   <13-digit ms of the end>#<task>         requests on their way out (retire.go)
 //
@@ -167,6 +168,9 @@ const (
 func mailKey(id string) table.Key { return table.Key{PK: "mail#" + id, SK: "mail"} }
 
 func newsKey(at time.Time, n news) table.Key {
+	if n.SignIn != nil {
+		return table.Key{PK: newsPartition, SK: moment(at) + "#sign-in#" + n.SignIn.ID}
+	}
 	return table.Key{PK: newsPartition, SK: fmt.Sprintf("%s#%s#%d#%s", moment(at), n.Task, n.Attempt, n.What)}
 }
 

@@ -15,6 +15,7 @@ import (
 	"lethe/shared/archive"
 	"lethe/shared/dsr"
 	"lethe/shared/kind"
+	"lethe/shared/table"
 )
 
 // people puts some data of ann, bob and cem into the source.
@@ -489,5 +490,62 @@ func TestSweepWarnsOfWhatIsNotAnswered(t *testing.T) {
 		if !strings.Contains(string(template), want) {
 			t.Errorf("template.yaml does not have %s", want)
 		}
+	}
+}
+
+// A record that cannot be read counts as broken, and keeps nobody from the others.
+func TestSweepPassesOverWhatIsDamaged(t *testing.T) {
+	w := newWorld(t)
+	w.people()
+	var lines bytes.Buffer
+	w.log = slog.New(slog.NewJSONHandler(&lines, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	w.build()
+	w.flow.lost = true
+	var all []dsr.Request
+	for _, id := range []string{"ann", "bob", "cem"} {
+		all = append(all, w.submit(dsr.Export, id))
+	}
+	w.flow.lost = false
+	damage := func(r dsr.Request) {
+		t.Helper()
+		item, err := w.control.Get(w.ctx, table.Key{PK: "request#" + r.Task, SK: "request"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		item.Data = []byte(`{"task":"bob`)
+		if err := w.control.Write(w.ctx, table.Put(item, table.Cond{})); err != nil {
+			t.Fatal(err)
+		}
+	}
+	damage(all[1])
+	lines.Reset()
+	if err := w.Sweep(w.ctx); err != nil {
+		t.Error(err)
+	}
+	said := lines.String()
+	for _, want := range []string{`"msg":"the record of a request is damaged","list":"open","position":2`, `"msg":"requests are broken","broken":1`} {
+		if !strings.Contains(said, want) {
+			t.Errorf("the log does not say %s: %s", want, said)
+		}
+	}
+	if strings.Contains(said, "bob") {
+		t.Errorf("the log has an identifier: %s", said)
+	}
+	w.run()
+	for _, r := range []dsr.Request{all[0], all[2]} {
+		w.want(r, dsr.Success)
+	}
+	if listed, total, err := w.List(w.ctx, project, "", 1, 10); err != nil || len(listed) != 2 || total != 3 {
+		t.Errorf("listed %d of %d (%v), want those that can be read", len(listed), total, err)
+	}
+	gone := w.submit(dsr.Deletion, "dan")
+	other := w.submit(dsr.Deletion, "eve")
+	damage(other)
+	if err := w.CancelSet(w.ctx, project, []string{"dan"}, dsr.By{}); err != nil {
+		t.Errorf("cancel: %v", err)
+	}
+	w.want(gone, dsr.Revoked)
+	if open, _, err := w.ListOnly(w.ctx, project, dsr.OnlyOpen, 1, 10); err != nil || len(open) != 0 {
+		t.Errorf("open: %d (%v), want none", len(open), err)
 	}
 }

@@ -28,7 +28,7 @@ type mailState string
 const (
 	mailClaimed mailState = "claimed"
 	mailSent    mailState = "sent"
-	mailSkipped mailState = "skipped" // a later reminder was due already
+	mailSkipped mailState = "skipped" // a later reminder was due already, or nobody is to be told any more
 	mailRefused mailState = "refused" // it cannot be sent to that address, ever
 )
 
@@ -73,9 +73,11 @@ func (s *Service) SentMails(ctx context.Context, page, size int) ([]SentMail, in
 }
 
 // once sends a message that was not sent yet, and reports whether nothing is left to
-// be done about it. Where somebody else is at it, it reports that something is.
-func (s *Service) once(ctx context.Context, m Message, about string) (done bool, err error) {
-	key := mailKey(m.ID)
+// be done about it. Where somebody else is at it, it reports that something is. The
+// letter is written when the message is claimed; kind.NotFound of it means that nobody
+// is to be told any more.
+func (s *Service) once(ctx context.Context, id, to, about string, write func() (letter, error)) (done bool, err error) {
+	key := mailKey(id)
 	item, err := s.Control.Get(ctx, key)
 	if err != nil && kind.Of(err) != kind.NotFound {
 		return false, kind.Wrap("look whether a mail was sent", err)
@@ -93,7 +95,7 @@ func (s *Service) once(ctx context.Context, m Message, about string) (done bool,
 		}
 	}
 	put := func(state mailState, version table.Version, more ...table.Op) error {
-		next, err := encode(key, mail{State: state, To: m.To, About: about, At: s.now()})
+		next, err := encode(key, mail{State: state, To: to, About: about, At: s.now()})
 		if err != nil {
 			return err
 		}
@@ -110,7 +112,14 @@ func (s *Service) once(ctx context.Context, m Message, about string) (done bool,
 	if err != nil {
 		return false, kind.Wrap("claim a mail", err)
 	}
-	err = s.Sender.Send(ctx, m)
+	l, err := write()
+	if kind.Of(err) == kind.NotFound {
+		return true, kind.Wrap("note a mail", put(mailSkipped, claimed.Version))
+	}
+	if err != nil {
+		return false, kind.Wrap("write a mail", err)
+	}
+	err = s.Sender.Send(ctx, l.message(id, to))
 	if kind.Of(err) == kind.Invalid {
 		s.Log.ErrorContext(ctx, "a mail cannot be sent to this address", "about", about, "error", err)
 		return true, kind.Wrap("note a mail", put(mailRefused, claimed.Version))
@@ -118,7 +127,7 @@ func (s *Service) once(ctx context.Context, m Message, about string) (done bool,
 	if err != nil {
 		return false, kind.Wrap("send a mail", err)
 	}
-	row, err := encode(table.Key{PK: sentPartition, SK: moment(s.now()) + "#" + m.ID}, mail{State: mailSent, To: m.To, About: about, At: s.now()})
+	row, err := encode(table.Key{PK: sentPartition, SK: moment(s.now()) + "#" + id}, mail{State: mailSent, To: to, About: about, At: s.now()})
 	if err != nil {
 		return false, err
 	}
@@ -174,47 +183,61 @@ func (s *Service) publicURL() string {
 	return strings.TrimSuffix(s.PublicURL(), "/")
 }
 
-// news is what people are to be told of a request, by a row that was written together
-// with its change.
+// news is what people are to be told, by a row that was written together with what it
+// tells of: the change of a request, or a role that was given.
 type news struct {
-	Task    string `json:"task"`
-	Attempt int    `json:"attempt"`
-	What    what   `json:"what"`
+	Task    string      `json:"task,omitempty"`
+	Attempt int         `json:"attempt,omitempty"`
+	What    what        `json:"what"`
+	SignIn  *SignInMail `json:"sign_in,omitempty"` // in place of a request
 }
 
 type what string
 
 const (
-	newsEnded what = "ended" // to the requester, if that one handles requests still
-	newsHeld  what = "held"  // to everyone who may confirm it
+	newsEnded   what = "ended"        // to the requester, if that one handles requests still
+	newsHeld    what = "held"         // to everyone who may confirm it
+	newsInvited what = "invitation"   // to who got a first role somewhere
+	newsLink    what = "sign-in link" // to who asked for one
 )
 
 // newsLife is how long it is tried to tell people of something.
 const newsLife = 7 * 24 * time.Hour
+
+// life is how long it is tried to tell people of n.
+func (n news) life() time.Duration {
+	if n.What == newsLink {
+		return linkAge
+	}
+	return newsLife
+}
+
+// op is the operation by which a sweep tells people of n.
+func (n news) op(at time.Time) (table.Op, error) {
+	item, err := encode(newsKey(at, n), n)
+	item.Expires = at.Add(n.life() + 24*time.Hour) // where mail was turned off since
+	return table.Put(item, table.Cond{}), err
+}
 
 // mostNews is how much of it one sweep tries to tell.
 const mostNews = 50
 
 // tell makes the operations by which a sweep tells people of r, which has just come to
 // status to; none where nobody is to be told, or mail is not sent.
-func (s *Service) tell(r Request, was, to Status, action string) ([]table.Op, error) {
+func (s *Service) tell(r Request, was, to Status, verb string) ([]table.Op, error) {
 	n := news{Task: r.Task, Attempt: r.Attempt}
 	switch {
 	case !s.Settings.Mail:
 		return nil, nil
 	case was.Open() && (to == Success || to == Failure):
 		n.What = newsEnded
-	case r.Hold == HoldGuard && action == holdDeletion:
+	case r.Hold == HoldGuard && verb == hold:
 		n.What = newsHeld
 	default:
 		return nil, nil
 	}
-	item, err := encode(newsKey(s.now(), n), n)
-	if err != nil {
-		return nil, err
-	}
-	item.Expires = s.now().Add(newsLife + 24*time.Hour) // where mail was turned off since
-	return []table.Op{table.Put(item, table.Cond{})}, nil
+	op, err := n.op(s.now())
+	return []table.Op{op}, err
 }
 
 // tellNews tells people what is new, and reports what went wrong with some of it. What
@@ -234,15 +257,16 @@ func (s *Service) tellNews(ctx context.Context) error {
 		for _, item := range page.Items {
 			n, err := decode[news](item)
 			done := err != nil // it cannot be told
-			if err == nil {
+			switch {
+			case err != nil:
+			case newsOf(item.SK).Before(s.now().Add(-n.life())):
+				s.Log.ErrorContext(ctx, "news could not be mailed, and is given up", "about", n.of(), "after", n.life())
+				done = true
+			default:
 				done, err = s.tellOne(ctx, n)
 			}
 			if err != nil {
-				failed = kind.Wrap("tell of "+n.Task, err)
-			}
-			if !done && newsOf(item.SK).Before(s.now().Add(-newsLife)) {
-				s.Log.ErrorContext(ctx, "news of a request could not be mailed for 7 days, and is given up", "task", n.Task)
-				done = true
+				failed = kind.Wrap("tell of "+n.of(), err)
 			}
 			if done {
 				if err := s.Control.WriteMany(ctx, []table.Op{table.Delete(item.Key, table.Cond{})}); err != nil {
@@ -263,8 +287,22 @@ func (s *Service) tellNews(ctx context.Context) error {
 	}
 }
 
+// of is what the log calls n by.
+func (n news) of() string {
+	if n.SignIn != nil {
+		return string(n.What)
+	}
+	return n.Task
+}
+
 // tellOne sends the letters of one piece of news, and reports whether all were.
 func (s *Service) tellOne(ctx context.Context, n news) (done bool, err error) {
+	if m := n.SignIn; m != nil {
+		return s.once(ctx, strings.ReplaceAll(string(n.What), " ", "-")+"-"+m.ID, m.To, string(n.What), func() (letter, error) {
+			secret, err := s.Accounts.MakeLink(ctx, By{Actor: m.By, From: m.From}, m.To)
+			return s.signInLetter(*m, secret), err
+		})
+	}
 	r, _, err := s.load(ctx, n.Task)
 	if kind.Of(err) == kind.NotFound {
 		return true, nil
@@ -287,7 +325,7 @@ func (s *Service) tellOne(ctx context.Context, n news) (done bool, err error) {
 			continue
 		}
 		id := mailID("news", r.Task, fmt.Sprint(n.Attempt), string(n.What), strings.ToLower(address))
-		sent, err := s.once(ctx, l.message(id, address), fmt.Sprintf("%s %s: %s", r.Type, r.Task, n.What))
+		sent, err := s.once(ctx, id, address, fmt.Sprintf("%s %s: %s", r.Type, r.Task, n.What), func() (letter, error) { return l, nil })
 		if err != nil {
 			return false, err
 		}
@@ -308,11 +346,11 @@ func (s *Service) letterOf(r Request, w what) letter {
 		l.paragraphs = []string{r.Reason, about, "Look at what it would take, and confirm it or cancel it. It is not cancelled by itself: when nothing is done it becomes overdue."}
 	case r.Status == Success && r.Type == Export:
 		l.subject = "An export is ready"
-		l.paragraphs = []string{fmt.Sprintf("The %s that you asked for is ready: %d events and %d profiles.", name, r.Before.Events, r.Before.Profiles), about,
+		l.paragraphs = []string{fmt.Sprintf("The %s that you asked for is ready: %s and %s.", name, several(r.Before.Events, "event"), several(r.Before.Profiles, "profile")), about,
 			fmt.Sprintf("It can be downloaded until %s.", r.Day(r.Finished.Add(s.Settings.ArchiveLife)))}
 	case r.Status == Success:
 		l.subject = "A deletion is complete"
-		l.paragraphs = []string{fmt.Sprintf("The %s that you asked for is complete. ", name) + fmt.Sprintf(remains[r.Disclosure], r.Before.Events, r.Before.Profiles) + " Its certificate can be downloaded.", about}
+		l.paragraphs = []string{fmt.Sprintf("The %s that you asked for is complete. ", name) + fmt.Sprintf(remains[r.Disclosure], several(r.Before.Events, "event"), several(r.Before.Profiles, "profile")) + " Its certificate can be downloaded.", about}
 	default:
 		l.subject = "A request failed"
 		l.paragraphs = []string{fmt.Sprintf("The %s that you asked for ended in failure. %s", name, r.Reason), about}
@@ -327,9 +365,17 @@ func (s *Service) letterOf(r Request, w what) letter {
 
 // remains says what became of so many events and profiles.
 var remains = map[Disclosure]string{
-	Data:       "%d events and %d profiles were there, and none is left.",
-	Categories: "%d events were made bare, so that of each only its name and its day are left, and %d profiles were removed.",
-	Sources:    "The properties that describe the means of collection were taken out of %d events and %d profiles, which stay.",
+	Data:       "Of %s and %s that were there none is left.",
+	Categories: "Of %s, made bare, only the name and the day are left, and of %s nothing.",
+	Sources:    "The properties that describe the means of collection were taken out of %s and %s, which stay.",
+}
+
+// several is a number of things, of which one has a name.
+func several(n int64, one string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %ss", n, one)
 }
 
 // inProject is the project of r as people know it.

@@ -154,7 +154,7 @@ func (s *Service) optOut(ctx context.Context, project string, ids []kind.Subject
 	if err := s.addOwners(ctx, b, project, fresh, words); err != nil {
 		return 0, err
 	}
-	if err := s.auditWords(ctx, project, by, "opt out", words); err != nil {
+	if err := s.auditWords(ctx, project, by, "opt-out.add", words); err != nil {
 		return 0, err
 	}
 	if err := s.writeWords(ctx, project, words); err != nil {
@@ -205,7 +205,7 @@ func (s *Service) OptIn(ctx context.Context, project string, raw []string, by By
 			marks = append(marks, w.Name)
 		}
 		if look == 0 {
-			if err := s.auditWords(ctx, project, by, "opt in", words); err != nil {
+			if err := s.auditWords(ctx, project, by, "opt-out.remove", words); err != nil {
 				return out, err
 			}
 		}
@@ -396,7 +396,7 @@ func (s *Service) writeWords(ctx context.Context, project string, words []Word) 
 		parts[of] = append(parts[of], w)
 	}
 	for _, of := range order {
-		entry := ledgerEntry{Task: newTask(), Project: project, Cutoff: of.time}
+		entry := ledgerEntry{Task: NewID(), Project: project, Cutoff: of.time}
 		entry.say(parts[of])
 		if err := s.writeLedger(ctx, entry); err != nil {
 			return err

@@ -175,7 +175,7 @@ func TestOptingOutConcernsThePerson(t *testing.T) {
 		t.Fatalf("%d entries of the audit trail, %v; want 2", len(audit.Items), err)
 	}
 	for _, item := range audit.Items {
-		if text := string(item.Data); !strings.Contains(text, `"opt `) || !strings.Contains(text, pat.Actor) || strings.Contains(text, "ann") {
+		if text := string(item.Data); !strings.Contains(text, `"opt-out.`) || !strings.Contains(text, pat.Actor) || strings.Contains(text, "ann") {
 			t.Errorf("the audit trail tells %s", text)
 		}
 	}
@@ -655,6 +655,42 @@ func TestADeletionThatGrowsDoesNotBlockAnew(t *testing.T) {
 	}
 }
 
+// Whoever a deletion takes in follows the person that it began with: not somebody else
+// whom it took in before, who was opted out alone.
+func TestADeletionThatGrowsFollowsWhomItBeganWith(t *testing.T) {
+	w := newWorld(t)
+	w.settings.CancelWindow = -1
+	w.build()
+	w.people()
+	sub := submission(dsr.Deletion, "ann")
+	sub.Block = true
+	r, err := w.Submit(w.ctx, sub)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := w.flow.get(r.Task + "-1")
+	for e.state != "Map" {
+		out, err := w.task(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.turn(out)
+	}
+	w.change(w.OptOut, "alone")
+	w.change(w.OptIn, "ann")
+	for _, later := range [][]kind.Subject{{"ann", "alone"}, {"ann", "alone", "late"}} {
+		w.source.later = [][]kind.Subject{later}
+		if _, err := w.Erase(w.ctx, dsr.Step{Task: r.Task, Attempt: 1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.settle()
+	w.want(r, dsr.Success)
+	if got := w.out("ann", "alone", "late"); got != "alone" {
+		t.Errorf("opted out: %s, want who was alone", got)
+	}
+}
+
 // An opt-out from before the key was renewed is found by whatever is said later.
 func TestOptOutsAcrossARenewedKey(t *testing.T) {
 	w := newWorld(t)
@@ -694,7 +730,7 @@ func TestOptOutsInTheAuditTrail(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := w.stored()
-	for _, action := range []string{"opt out", "opt in"} {
+	for _, action := range []string{"opt-out.add", "opt-out.remove"} {
 		want := `"action":"` + action + `","subjects":["` + w.keys.Mark(project, "ann") + `"]`
 		if !strings.Contains(text, want) {
 			t.Errorf("the trail does not have %s", want)

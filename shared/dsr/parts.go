@@ -68,6 +68,9 @@ type Accounts interface {
 	// Handlers returns the mail addresses of everyone who may handle the requests of
 	// a project: owners and admins, no programs.
 	Handlers(ctx context.Context, project string) ([]string, error)
+	// MakeLink makes what a sign-in link holds for a person, whom by asked for;
+	// kind.NotFound for somebody without a role.
+	MakeLink(ctx context.Context, by By, person string) (string, error)
 	// ExpiringTokens calls f with the GDPR tokens that end from one time on and before
 	// another, of which their owners are to be reminded, the first to end first.
 	ExpiringTokens(ctx context.Context, from, to time.Time, f func(ExpiringToken) error) error
@@ -86,8 +89,8 @@ type ExpiringToken struct {
 type Entry struct {
 	Project string    `json:"project,omitempty"` // empty for what concerns the organisation
 	Time    time.Time `json:"time"`
-	Actor   string    `json:"actor"` // a mail address, or "lethe" for what the program did itself
-	Action  string    `json:"action"`
+	Actor   string    `json:"actor"`            // a mail address, or "lethe" for what the program did itself
+	Action  string    `json:"action"`           // a noun and a verb, as in "deletion.submit"
 	Detail  string    `json:"detail,omitempty"` // which member, token or setting, what it was and what it is
 	Task    string    `json:"task,omitempty"`   // the request
 	From    string    `json:"from,omitempty"`   // network address
@@ -129,7 +132,7 @@ type Settings struct {
 	// export that failed less than that ago still holds its claims.
 	TaskLife time.Duration
 	Laps     int // asks of one task in one execution; 12
-	// Mail means that people are told of requests by mail, by whatever process of the
+	// Mail means that people are told of requests, and invited, by mail, by whatever process of the
 	// deployment has a Sender.
 	Mail bool
 	// BackupLife is how long a backup is kept, for certificates; 0 where nobody said.

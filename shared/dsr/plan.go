@@ -9,8 +9,8 @@ import (
 	"lethe/shared/table"
 )
 
-// holdDeletion is what the guard does, in the audit trail.
-const holdDeletion = "hold deletion"
+// hold is what the guard and a restore do, in the audit trail.
+const hold = "hold"
 
 // claimRetry is how long a task waits that met another request's claim.
 const claimRetry = 15 * time.Second
@@ -257,7 +257,7 @@ func (s *Service) planDeletion(ctx context.Context, step Step, r Request, versio
 	}
 	if why != "" {
 		r.Hold, r.Held, r.Reason = HoldGuard, s.now(), why
-		_, err := s.move(ctx, r, version, Staging, program, holdDeletion)
+		_, err := s.move(ctx, r, version, Staging, program, hold)
 		return step.after(Closed), err
 	}
 	if err := s.swap(ctx, r, version); err != nil {

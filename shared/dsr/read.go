@@ -63,7 +63,8 @@ func (s *Service) eachItem(ctx context.Context, pk, prefix string, f func(table.
 }
 
 // List reads a page of a project's requests, newest first, of one type or of both
-// (""). Pages count from 1. It returns the number of all requests too.
+// (""). Pages count from 1. It returns the number of all requests too, those included
+// that are passed over since they cannot be read.
 func (s *Service) List(ctx context.Context, project string, t Type, page, size int) ([]Request, int, error) {
 	from, total := (page-1)*size, 0
 	var keys []table.Key
@@ -79,7 +80,7 @@ func (s *Service) List(ctx context.Context, project string, t Type, page, size i
 	if err != nil {
 		return nil, 0, err
 	}
-	out, err := s.requests(ctx, keys)
+	out, _, err := s.legible(ctx, "project", keys, from)
 	return out, total, err
 }
 
@@ -98,7 +99,7 @@ func (s *Service) ListOnly(ctx context.Context, project string, only Only, page,
 	now := s.now()
 	var all []Request
 	for _, pk := range []string{openPartition, brokenPartition} {
-		err := s.eachIn(ctx, table.Query{PK: pk}, func(r Request) error {
+		_, err := s.eachIn(ctx, table.Query{PK: pk}, func(r Request) error {
 			fits := r.Project == project
 			switch only {
 			case OnlyOpen:
@@ -183,13 +184,16 @@ func (s *Service) ProjectOf(ctx context.Context, task string) (string, error) {
 	return r.Project, err
 }
 
-// eachRequest calls f with every request of a project as it stands, newest first.
+// eachRequest calls f with every request of a project as it stands, newest first, but
+// those that cannot be read.
 func (s *Service) eachRequest(ctx context.Context, project string, t Type, f func(Request) error) error {
+	before := 0
 	return s.eachListed(ctx, project, t, func(keys []table.Key) error {
-		found, err := s.requests(ctx, keys)
+		found, _, err := s.legible(ctx, "project", keys, before)
 		if err != nil {
 			return err
 		}
+		before += len(keys)
 		for _, r := range found {
 			if err := f(r); err != nil {
 				return err
@@ -219,21 +223,42 @@ func (s *Service) eachListed(ctx context.Context, project string, t Type, f func
 	}
 }
 
-// requests reads those that exist, in the order of keys.
+// requests reads those that exist, in the order of keys. One that cannot be read is
+// kind.Corrupt.
 func (s *Service) requests(ctx context.Context, keys []table.Key) ([]Request, error) {
+	return s.read(ctx, keys, func(_ int, err error) error { return err })
+}
+
+// legible is requests for a list, of which before come first: those that cannot be read
+// are told in the log by their position in it, counted and passed over.
+func (s *Service) legible(ctx context.Context, list string, keys []table.Key, before int) (found []Request, damaged int, err error) {
+	found, err = s.read(ctx, keys, func(i int, _ error) error {
+		damaged++
+		s.Log.ErrorContext(ctx, "the record of a request is damaged", "list", list, "position", before+i+1)
+		return nil
+	})
+	return found, damaged, err
+}
+
+// read reads the requests that exist, in the order of keys, and asks of each that
+// cannot be read whether to go on.
+func (s *Service) read(ctx context.Context, keys []table.Key, bad func(i int, err error) error) ([]Request, error) {
 	items, err := s.Control.GetMany(ctx, keys)
 	if err != nil {
 		return nil, kind.Wrap("read requests", err)
 	}
 	out := make([]Request, 0, len(keys))
-	for _, key := range keys {
+	for i, key := range keys {
 		item, ok := items[key]
 		if !ok {
 			continue
 		}
 		r, err := decode[Request](item)
 		if err != nil {
-			return nil, err
+			if err := bad(i, err); err != nil {
+				return nil, err
+			}
+			continue
 		}
 		out = append(out, r)
 	}
@@ -278,7 +303,7 @@ func (s *Service) Download(ctx context.Context, project, task string, by By) (st
 	case s.expired(r):
 		return "", kind.Say(kind.Gone, "This export has reached the end of its life and was deleted. Make a new request.")
 	}
-	if err := s.Accounts.Record(ctx, Entry{Project: project, Time: s.now(), Actor: by.Actor, From: by.From, Action: "download", Task: task}); err != nil {
+	if err := s.Accounts.Record(ctx, Entry{Project: project, Time: s.now(), Actor: by.Actor, From: by.From, Action: r.does("download"), Task: task}); err != nil {
 		return "", kind.Wrap("audit", err)
 	}
 	return s.Link(ctx, r)

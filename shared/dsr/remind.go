@@ -45,7 +45,7 @@ func (s *Service) Remind(ctx context.Context) error {
 	})
 	all = append(all, err)
 	for _, pk := range []string{openPartition, brokenPartition} {
-		err := s.eachIn(ctx, table.Query{PK: pk}, func(r Request) error {
+		_, err := s.eachIn(ctx, table.Query{PK: pk}, func(r Request) error {
 			if left := daysTo(r.Due, now, location(r.TimeZone)); left > requestDays[0] || left < -mostLate {
 				return ctx.Err()
 			}
@@ -97,7 +97,7 @@ func (s *Service) remind(ctx context.Context, d deadline) error {
 		for i := range nearest {
 			all = append(all, s.skip(ctx, id(i)))
 		}
-		_, err := s.once(ctx, d.letter(left).message(id(nearest), to), d.about)
+		_, err := s.once(ctx, id(nearest), to, d.about, func() (letter, error) { return d.letter(left), nil })
 		all = append(all, err)
 	}
 	return errors.Join(all...)

@@ -328,6 +328,30 @@ func TestNewsWaitForTheCarrier(t *testing.T) {
 	}
 }
 
+// One is told as one.
+func TestNewsCountInWords(t *testing.T) {
+	for _, c := range []struct {
+		typ        dsr.Type
+		disclosure dsr.Disclosure
+	}{{dsr.Export, dsr.Data}, {dsr.Deletion, dsr.Data}, {dsr.Deletion, dsr.Categories}, {dsr.Deletion, dsr.Sources}} {
+		w, p := posted(t)
+		w.people()
+		w.source.rows = append([]row{{id: "cem", profile: true, received: w.now(), data: `{"$distinct_id":"cem"}`}}, w.source.rows...)
+		sub := submission(c.typ, "cem")
+		sub.By.Actor, sub.Compliance, sub.Disclosure = pat1, dsr.CCPA, c.disclosure
+		if _, err := w.Submit(w.ctx, sub); err != nil {
+			t.Fatal(err)
+		}
+		w.run()
+		w.advance(25 * time.Hour)
+		w.run()
+		w.sweep()
+		if len(p.sent) != 1 || !strings.Contains(p.sent[0].Text, "1 event") || !strings.Contains(p.sent[0].Text, "1 profile") || strings.Contains(p.sent[0].Text, "1 events") || strings.Contains(p.sent[0].Text, "1 profiles") {
+			t.Errorf("%s of %s: got %+v", c.typ, c.disclosure, p.sent)
+		}
+	}
+}
+
 // What became of the records is told as it is.
 func TestNewsOfEachDisclosure(t *testing.T) {
 	for disclosure, want := range map[dsr.Disclosure]string{dsr.Data: "none is left", dsr.Categories: "made bare", dsr.Sources: "which stay"} {

@@ -98,6 +98,8 @@ type Request struct {
 	Attempt int `json:"attempt"` // of the execution that may work on it, from 1
 	// Reruns is how often a deletion was run again after it had begun.
 	Reruns int `json:"reruns,omitempty"`
+	// Replans is how often Begin sent a deletion back to Plan since somebody put it to work.
+	Replans int `json:"replans,omitempty"`
 	// Window is when a deletion may begin; until then it can be cancelled.
 	Window time.Time `json:"window,omitzero"`
 	// Limit is the snapshot of an export or the cutoff of a deletion, in whole
@@ -182,6 +184,9 @@ func (t *Tally) add(f Found) {
 	t.Profiles += f.Profiles
 	t.Edges += f.Edges
 }
+
+// rows is what a Counted source counts.
+func (t Tally) rows() int64 { return t.Events + t.Profiles }
 
 func (t *Tally) sum(more Tally) {
 	t.Events += more.Events

@@ -200,7 +200,7 @@ func (s *Service) recall(ctx context.Context, known ledger) error {
 // hold stops the execution of every open request and puts the request to STAGING,
 // where only Confirm or a cancel moves it. What exports had read out goes.
 func (s *Service) hold(ctx context.Context) (held int, err error) {
-	err = s.eachOpen(ctx, func(r Request) error {
+	_, err = s.eachOpen(ctx, func(r Request) error {
 		held++
 		err := s.holdOne(ctx, r.Task)
 		if kind.Of(err) == kind.Conflict {
@@ -247,7 +247,7 @@ func (s *Service) holdOne(ctx context.Context, task string) error {
 	}
 	r.Hold, r.Held, r.Reason = HoldRestore, s.now(), heldSentence(r)
 	r.Afresh = r.Type == Export
-	_, err = s.move(ctx, r, version, Staging, program, "hold "+string(r.Type))
+	_, err = s.move(ctx, r, version, Staging, program, hold)
 	return err
 }
 

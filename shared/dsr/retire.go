@@ -51,7 +51,7 @@ func (s *Service) retire(ctx context.Context) error {
 		do     func(ctx context.Context, row table.Key, goOn func() bool) error
 	}{
 		{endedWithIDs, now.AddDate(0, 0, -settled.KeepIDs), s.dropIDs},
-		{endedWithoutIDs, now.AddDate(0, -settled.KeepRecords, 0), s.dropRecord},
+		{endedWithoutIDs, addMonths(now, -settled.KeepRecords), s.dropRecord},
 	} {
 		// '$' follows the '#' behind the moment.
 		q := table.Query{PK: next.pk, To: moment(next.before) + "$", Limit: mostRetired}

@@ -417,7 +417,7 @@ func TestRerunAll(t *testing.T) {
 	for _, r := range append(givenUp, empty) {
 		w.want(r, dsr.Failure)
 	}
-	if n := strings.Count(w.stored(), `"action":"rerun"`); n != 5 {
+	if n := strings.Count(w.stored(), `.rerun"`); n != 5 {
 		t.Errorf("the audit trail has %d reruns, want 5", n)
 	}
 }
@@ -765,5 +765,36 @@ func TestRetireGoesOn(t *testing.T) {
 	}
 	if !w.status(good).IDsGone {
 		t.Error("the other one still has its identifiers")
+	}
+}
+
+// The record of a request is kept for whole months, also where the day that they began
+// on is longer than the month that they are counted back to.
+func TestRetireAtTheEndOfAMonth(t *testing.T) {
+	for _, c := range []struct {
+		ended, kept, gone time.Time
+		months            int
+	}{
+		{time.Date(2026, 3, 1, 6, 0, 0, 0, time.UTC), time.Date(2028, 2, 29, 12, 0, 0, 0, time.UTC), time.Date(2028, 3, 1, 12, 0, 0, 0, time.UTC), 24},
+		{time.Date(2026, 3, 2, 6, 0, 0, 0, time.UTC), time.Date(2028, 3, 31, 12, 0, 0, 0, time.UTC), time.Date(2028, 4, 2, 12, 0, 0, 0, time.UTC), 25},
+	} {
+		w := newWorld(t)
+		w.rules.KeepRecords = c.months
+		w.clock = c.ended
+		w.build()
+		r := w.submit(dsr.Export, anna)
+		w.settle()
+		w.advance(31 * aDay)
+		w.sweep()
+		w.clock = c.kept
+		w.sweep()
+		if _, err := w.Get(t.Context(), project, r.Task); err != nil {
+			t.Errorf("at %s: %v, want it kept for %d months", c.kept, err, c.months)
+		}
+		w.clock = c.gone
+		w.sweep()
+		if _, err := w.Get(t.Context(), project, r.Task); kind.Of(err) != kind.NotFound {
+			t.Errorf("at %s: got %v, want NotFound", c.gone, err)
+		}
 	}
 }

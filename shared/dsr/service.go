@@ -88,10 +88,10 @@ func (s *Service) put(r Request, version table.Version) (table.Op, error) {
 	return table.Put(table.Item{Key: requestKey(r.Task), Data: data, Index: place(r)}, table.IfAt(version)), nil
 }
 
-// move is swap for a change of status: it is told in the timeline and in the
+// move is swap for a change of status: it is told in the timeline and, by a verb, in the
 // audit trail, and the count of outstanding requests follows. One that ends, at
 // Finished, is on its way out of the records.
-func (s *Service) move(ctx context.Context, r Request, version table.Version, to Status, by By, action string, more ...table.Op) (Request, error) {
+func (s *Service) move(ctx context.Context, r Request, version table.Version, to Status, by By, verb string, more ...table.Op) (Request, error) {
 	was := r.Status
 	r.Status = to
 	if to == Success {
@@ -116,15 +116,15 @@ func (s *Service) move(ctx context.Context, r Request, version table.Version, to
 	if err != nil {
 		return r, err
 	}
-	told, err := s.tell(r, was, to, action)
+	told, err := s.tell(r, was, to, verb)
 	if err != nil {
 		return r, err
 	}
 	ops = append(append([]table.Op{put}, ops...), told...)
-	if action == "" {
+	if verb == "" {
 		err = s.Control.Write(ctx, ops...)
 	} else {
-		err = s.Accounts.Record(ctx, Entry{Project: r.Project, Time: s.now(), Actor: by.Actor, From: by.From, Action: action, Task: r.Task}, ops...)
+		err = s.Accounts.Record(ctx, Entry{Project: r.Project, Time: s.now(), Actor: by.Actor, From: by.From, Action: r.does(verb), Task: r.Task}, ops...)
 	}
 	err = kind.Wrap("change the request", err)
 	if slices.Contains(table.Failed(err), reopened) {
@@ -132,6 +132,9 @@ func (s *Service) move(ctx context.Context, r Request, version table.Version, to
 	}
 	return r, err
 }
+
+// does is what something that is done to r is called in the audit trail.
+func (r Request) does(verb string) string { return string(r.Type) + "." + verb }
 
 const maxCount = 1 << 53
 
@@ -169,8 +172,8 @@ func encode(key table.Key, v any) (table.Item, error) {
 	return table.Item{Key: key, Data: data}, nil
 }
 
-// newTask makes the id of a request: a UUID of version 4 (RFC 9562).
-func newTask() string {
+// NewID makes the id of a request: a UUID of version 4 (RFC 9562).
+func NewID() string {
 	var b [16]byte
 	_, _ = rand.Read(b[:]) // never fails
 	b[6] = b[6]&0x0f | 0x40

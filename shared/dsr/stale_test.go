@@ -24,7 +24,7 @@ import (
 // own.
 func (w *world) other(src dsr.Source, b blob.Bucket) *dsr.Service {
 	return dsr.New(dsr.Parts{
-		Control: w.control, Bucket: b, Workflow: w.flow, Sources: []dsr.Source{src}, Accounts: accounts{w.control, w.rules, w.handlers, w.tokens, w.troubled},
+		Control: w.control, Bucket: b, Workflow: w.flow, Sources: []dsr.Source{src}, Accounts: accounts{w.control, w.rules, w.handlers, w.tokens, w.troubled, w.links},
 		Keys: kind.Keyring{{Version: 1, Secret: []byte("a key for tests")}}, Clock: w.now,
 		Log: slog.New(slog.DiscardHandler), LedgerCopy: w.copy, Settings: w.settings,
 	})

@@ -151,7 +151,7 @@ func (s *Service) submitOnce(ctx context.Context, sub Submission, ids []kind.Sub
 	}
 	now, zone := s.now(), location(rules.TimeZone)
 	r := Request{
-		Task: newTask(), Project: sub.Project, ProjectName: sub.ProjectName, Type: sub.Type, Compliance: sub.Compliance, Disclosure: sub.Disclosure,
+		Task: NewID(), Project: sub.Project, ProjectName: sub.ProjectName, Type: sub.Type, Compliance: sub.Compliance, Disclosure: sub.Disclosure,
 		Status: Pending, Requester: sub.By.Actor, SubjectRequestID: sub.SubjectRequestID, Count: len(ids), Block: sub.Block,
 		Created: now, Due: due(sub.Compliance, now, zone), AcknowledgeBy: acknowledgeBy(sub.Compliance, now, zone, rules.Holidays), TimeZone: rules.TimeZone, Attempt: 1,
 		Timeline: []Change{{Status: Pending, Time: now}},
@@ -181,7 +181,7 @@ func (s *Service) submitOnce(ctx context.Context, sub Submission, ids []kind.Sub
 	if sub.SubjectRequestID != "" {
 		ops = append(ops, table.Put(table.Item{Key: subjectRequestKey(r.Project, sub.SubjectRequestID), Data: []byte(r.Task)}, table.IfAbsent()))
 	}
-	err = s.Accounts.Record(ctx, Entry{Project: r.Project, Time: r.Created, Actor: sub.By.Actor, From: sub.By.From, Action: "submit " + string(r.Type), Task: r.Task}, ops...)
+	err = s.Accounts.Record(ctx, Entry{Project: r.Project, Time: r.Created, Actor: sub.By.Actor, From: sub.By.From, Action: r.does("submit"), Task: r.Task}, ops...)
 	failed := table.Failed(err)
 	if slices.ContainsFunc(failed, func(op int) bool { return op < count }) {
 		// The same submission, sent twice at a time: the other one has the answer.

@@ -11,38 +11,41 @@ import (
 
 var zeroTime time.Time
 
-// eachOpen calls f with every open request, of all projects, as it stands now.
-func (s *Service) eachOpen(ctx context.Context, f func(Request) error) error {
+// eachOpen calls f with every open request, of all projects, as it stands now, and
+// returns how many were passed over since they cannot be read.
+func (s *Service) eachOpen(ctx context.Context, f func(Request) error) (damaged int, err error) {
 	return s.eachIn(ctx, table.Query{PK: openPartition}, f)
 }
 
 // eachIn calls f with every request in a part of the index, of all projects, as it
-// stands now.
-func (s *Service) eachIn(ctx context.Context, q table.Query, f func(Request) error) error {
+// stands now, and returns how many were passed over since they cannot be read. The log
+// tells where those stand in the list.
+func (s *Service) eachIn(ctx context.Context, q table.Query, f func(Request) error) (damaged int, err error) {
 	q.Index = true
-	for {
+	for before := 0; ; {
 		page, err := s.Control.Query(ctx, q)
 		if err != nil {
-			return kind.Wrap("list "+q.PK+" requests", err)
+			return damaged, kind.Wrap("list "+q.PK+" requests", err)
 		}
 		keys := make([]table.Key, len(page.Items))
 		for i, item := range page.Items {
 			keys[i] = item.Key
 		}
-		found, err := s.requests(ctx, keys)
+		found, bad, err := s.legible(ctx, q.PK, keys, before)
+		damaged, before = damaged+bad, before+len(keys)
 		if err != nil {
-			return err
+			return damaged, err
 		}
 		for _, r := range found {
 			if place(r).PK != q.PK {
 				continue // the index lags behind
 			}
 			if err := f(r); err != nil {
-				return err
+				return damaged, err
 			}
 		}
 		if page.Next == "" {
-			return nil
+			return damaged, nil
 		}
 		q.After = page.Next
 	}
@@ -52,22 +55,23 @@ func (s *Service) eachIn(ctx context.Context, q table.Query, f func(Request) err
 // starts what was accepted and not started, starts the next attempt of an
 // execution that ended before its request, and marks FAILURE a request whose
 // execution died without Finish. It warns of requests that are past their due date
-// unanswered, and of those that broke and were not run again.
-// It mails people what is new of requests. Then it takes identifiers and records away
+// unanswered, and of those that broke and were not run again or whose record is damaged.
+// It mails people what is new of requests, and links to sign in by. Then it takes identifiers and records away
 // whose time is over (retire). It runs every minute; running it at any time, or twice at
 // once, changes nothing else. One request's trouble does not keep it from the others.
 func (s *Service) Sweep(ctx context.Context) error {
 	var all []error
 	open, overdue, broken := 0, 0, 0
 	// First those that are broken already: what breaks now must not count twice.
-	all = append(all, s.eachIn(ctx, table.Query{PK: brokenPartition}, func(r Request) error {
+	lost, err := s.eachIn(ctx, table.Query{PK: brokenPartition}, func(r Request) error {
 		broken++
 		if r.Overdue(s.now()) {
 			overdue++
 		}
 		return nil
-	}))
-	all = append(all, s.eachOpen(ctx, func(r Request) error {
+	})
+	all = append(all, err)
+	more, err := s.eachOpen(ctx, func(r Request) error {
 		open++
 		if r.Overdue(s.now()) {
 			overdue++
@@ -76,7 +80,10 @@ func (s *Service) Sweep(ctx context.Context) error {
 			all = append(all, kind.Wrap("sweep "+r.Task, err))
 		}
 		return ctx.Err()
-	}))
+	})
+	all = append(all, err)
+	// Nobody can work on what cannot be read.
+	broken += lost + more
 	// Alarms are made of these lines: template.yaml looks for the words and the number.
 	if overdue > 0 {
 		s.Log.WarnContext(ctx, "requests are overdue", "overdue", overdue, "open", open)
@@ -136,6 +143,6 @@ func (s *Service) breakOff(ctx context.Context, r Request, version table.Version
 func (s *Service) fail(ctx context.Context, r Request, version table.Version, reason string) error {
 	r.Reason = reason
 	r.Finished = s.now()
-	_, err := s.move(ctx, r, version, Failure, program, "fail "+string(r.Type))
+	_, err := s.move(ctx, r, version, Failure, program, "fail")
 	return err
 }

@@ -30,7 +30,7 @@ func (s *Service) Tie(ctx context.Context, project string, ties []Tie) error {
 	}
 	said := map[kind.Subject]bool{}
 	for range mostLooks {
-		if err := s.follow(ctx, project, ties, OriginLink, program, "opt out"); err != nil {
+		if err := s.follow(ctx, project, ties, OriginLink, program, "opt-out.add"); err != nil {
 			return err
 		}
 		var ids []kind.Subject

@@ -39,7 +39,8 @@ type world struct {
 	rules    dsr.Rules
 	handlers []string
 	tokens   []dsr.ExpiringToken
-	troubled string // the project whose handlers cannot be read
+	troubled string            // the project whose handlers cannot be read
+	links    map[string]string // what the accounts make for whom to sign in by
 	sender   dsr.Sender
 	log      *slog.Logger
 	keys     kind.Keyring
@@ -70,7 +71,7 @@ func (w *world) build() {
 	settings := w.settings
 	settings.Mail = w.sender != nil
 	w.Service = dsr.New(dsr.Parts{
-		Control: w.control, Bucket: w.bucket, Workflow: w.flow, Sources: sources, Accounts: accounts{w.control, w.rules, w.handlers, w.tokens, w.troubled},
+		Control: w.control, Bucket: w.bucket, Workflow: w.flow, Sources: sources, Accounts: accounts{w.control, w.rules, w.handlers, w.tokens, w.troubled, w.links},
 		Keys: w.keys, Clock: w.now, Sender: w.sender, PublicURL: func() string { return "https://lethe.example/" },
 		Log: w.log, LedgerCopy: w.copy, Settings: settings,
 	})
@@ -325,6 +326,14 @@ type accounts struct {
 	handlers []string
 	tokens   []dsr.ExpiringToken
 	troubled string
+	links    map[string]string // by person
+}
+
+func (a accounts) MakeLink(_ context.Context, _ dsr.By, person string) (string, error) {
+	if a.links[person] == "" {
+		return "", kind.E(kind.NotFound, "make a link")
+	}
+	return a.links[person], nil
 }
 
 func (a accounts) Handlers(_ context.Context, project string) ([]string, error) {

@@ -37,11 +37,12 @@ func (s *Store) Update(ctx context.Context, project string, batch []Update) (Rec
 			return Receipt{}, kind.Wrap("update profiles", err)
 		}
 	}
-	s.count(ctx, project, c.rows, c.subjects, int64(c.dropped))
+	c.in.stored = int64(len(batch) - c.in.dropped() - len(c.refused))
+	s.take(ctx, project, received, c.in, c.rows, c.subjects)
 	if err := s.forget(ctx, project, c.deleted...); err != nil {
 		return Receipt{}, kind.Wrap("update profiles", err)
 	}
-	return Receipt{Stored: len(batch) - c.dropped - len(c.refused), Dropped: c.dropped, Refused: c.refused}, nil
+	return Receipt{Stored: int(c.in.stored), Dropped: c.in.dropped(), Refused: c.refused}, nil
 }
 
 // giveWay waits a little, by chance and longer each time, so that calls which met
@@ -63,7 +64,7 @@ type changing struct {
 	order    []string           // partitions that are still to do
 
 	rows, subjects int64
-	dropped        int
+	in             intake
 	refused        []int    // positions in the batch
 	deleted        []string // partitions whose profile went
 }
@@ -91,7 +92,7 @@ type swap struct {
 	pk             string
 	ops            []table.Op
 	rows, subjects int64
-	dropped        int
+	in             intake // what was dropped
 	deleted        bool
 }
 
@@ -218,8 +219,12 @@ func (ch *change) apply(old stored, now time.Time, sw *swap) (value []byte, rece
 		if late(old.cutoff.bare) {
 			operations = operationsWithoutMeans(operations)
 		}
-		if late(old.cutoff.gone) || len(operations) == 0 || old.out && !u.onlyTakes() {
-			sw.dropped++
+		switch {
+		case old.out && !u.onlyTakes():
+			sw.in.optedOut++
+			continue
+		case late(old.cutoff.gone) || len(operations) == 0:
+			sw.in.late++
 			continue
 		}
 		touched = true
@@ -302,7 +307,7 @@ func (c *changing) write(ctx context.Context, swaps []swap) (again []string, err
 			}
 			c.rows += sw.rows
 			c.subjects += sw.subjects
-			c.dropped += sw.dropped
+			c.in.optedOut, c.in.late = c.in.optedOut+sw.in.optedOut, c.in.late+sw.in.late
 			if sw.deleted {
 				c.deleted = append(c.deleted, sw.pk)
 			}

@@ -168,7 +168,7 @@ func (r *removal) apply(ctx context.Context) error {
 	if _, err := s.remove(ctx, r.loose); err != nil {
 		return err
 	}
-	s.count(ctx, r.scope.Project, -r.rows-rows, 0, 0)
+	s.count(ctx, r.scope.Project, map[string]int64{rowsCounter: -r.rows - rows})
 	left := make([]string, 0, len(r.left))
 	for pk := range r.left {
 		left = append(left, pk)
@@ -200,7 +200,7 @@ func (s *Store) forget(ctx context.Context, project string, partitions ...string
 		return err
 	}
 	gone, err := s.remove(ctx, markers)
-	s.count(ctx, project, 0, -gone, 0)
+	s.count(ctx, project, map[string]int64{subjectsCounter: -gone})
 	return err
 }
 

@@ -24,7 +24,7 @@ import (
 //	<project>#group#<key>#<id>    profile…
 //	<project>#hmac#<mark>         tombstone | owns#<mark of a device or an alias of its that is opted out, or of who is because of it>
 //	<project>#out                 <13-digit ms>#<mark>
-//	<project>#count               rows | subjects | dropped
+//	<project>#count               rows | subjects | day#<yyyy-mm-dd>#stored | …#opted-out | …#late
 const (
 	eventPrefix = "event#"
 	eventEnd    = "event$" // the least sort key that sorts behind all events
@@ -40,7 +40,11 @@ const (
 
 	rowsCounter     = "rows"
 	subjectsCounter = "subjects"
-	droppedCounter  = "dropped"
+
+	dayPrefix       = "day#"
+	storedCounter   = "stored"
+	optedOutCounter = "opted-out"
+	lateCounter     = "late"
 )
 
 func subjectPK(project string, id kind.Subject) string { return project + "#id#" + string(id) }
@@ -93,6 +97,11 @@ func outKey(project string, w dsr.Word) table.Key {
 
 func counterKey(project, counter string) table.Key {
 	return table.Key{PK: project + "#count", SK: counter}
+}
+
+// dayCounter is the name of a counter of what came in on a day.
+func dayCounter(received time.Time, counter string) string {
+	return dayPrefix + received.UTC().Format(time.DateOnly) + "#" + counter
 }
 
 // eventSK orders the events of a partition by time. Two events are one and the

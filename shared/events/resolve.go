@@ -54,6 +54,7 @@ func (s *Store) Resolve(ctx context.Context, project string, rule dsr.Identity, 
 		}
 		p.Submitted = []kind.Subject{id}
 		people = append(people, p)
+		maps.DeleteFunc(g.nodes, func(_ kind.Subject, n *node) bool { return n.brief })
 	}
 	return people, nil
 }
@@ -86,6 +87,8 @@ type node struct {
 	// many means that more edges may be followed than one person can have; then none of
 	// them are in edges.
 	many bool
+	// brief means that of the edges only what they decide is kept here.
+	brief bool
 	// user means that this is a user id, which is never one person with another.
 	user bool
 	// owner is who an anonymous identifier belongs to, and target what an alias is one
@@ -114,9 +117,14 @@ func (h half) order(i half) int {
 
 // load reads nodes that have not been read, some at once.
 func (g *graph) load(ctx context.Context, ids []kind.Subject) error {
+	return g.loadSome(ctx, ids, func(*node) bool { return true })
+}
+
+// loadSome is load, and keeps the edges of those alone that whole says.
+func (g *graph) loadSome(ctx context.Context, ids []kind.Subject, whole func(*node) bool) error {
 	asked := map[kind.Subject]bool{}
 	for _, id := range ids {
-		if g.nodes[id] == nil {
+		if n := g.nodes[id]; n == nil || n.brief && whole(n) {
 			asked[id] = true
 		}
 	}
@@ -126,6 +134,9 @@ func (g *graph) load(ctx context.Context, ids []kind.Subject) error {
 	for id := range asked {
 		group.Go(func() error {
 			n, err := g.read(ctx, id)
+			if err == nil && !whole(n) {
+				n.brief, n.edges, n.lost = true, nil, nil
+			}
 			mu.Lock()
 			defer mu.Unlock()
 			g.nodes[id] = n
@@ -137,7 +148,7 @@ func (g *graph) load(ctx context.Context, ids []kind.Subject) error {
 
 func (g *graph) read(ctx context.Context, id kind.Subject) (*node, error) {
 	n := &node{id: id, owner: g.owners[id], target: g.owners[id]}
-	r := reading{node: n, graph: g, decided: n.owner != ""}
+	r := reading{node: n, graph: g, decided: n.owner != "", crowd: mostKept}
 	q := table.Query{PK: subjectPK(g.project, id), From: edgePrefix, To: behind(strings.TrimSuffix(edgePrefix, "#")), Limit: pageRows}
 	for {
 		page, err := g.store.subjects.Query(ctx, q)
@@ -174,6 +185,7 @@ type reading struct {
 	graph         *graph
 	decided       bool // whatever the edges say, it is known whom the node belongs to
 	owned, mapped half // the first edges of those that decide that
+	crowd         int  // of how many edges those are taken out that are not followed
 }
 
 func (r *reading) add(h half) {
@@ -194,7 +206,7 @@ func (r *reading) add(h half) {
 	if r.count++; r.many {
 		return
 	}
-	if r.edges = append(r.edges, h); len(r.edges) > 2*mostRead {
+	if r.edges = append(r.edges, h); len(r.edges) > r.crowd {
 		r.thin()
 	}
 }
@@ -215,6 +227,7 @@ func (r *reading) thin() {
 	if len(r.edges) > mostRead {
 		r.lost, r.edges, r.many = append(r.lost, r.edges...), nil, true
 	}
+	r.crowd = max(mostKept, 2*len(r.edges))
 	slices.SortFunc(r.lost, half.order)
 	r.lost = slices.Clone(r.lost[:min(len(r.lost), dsr.MostApart)])
 }
@@ -247,38 +260,52 @@ func (h half) decider() kind.Subject {
 	return h.end
 }
 
-// followed reports whether an edge of n is followed, as far as its own two ends
-// tell.
-func (g *graph) followed(n *node, h half) bool {
+// followed reports whether an edge is followed, as far as its own two ends tell, which
+// have been read.
+func (g *graph) followed(h half) bool { return g.follows(g.nodes[h.decider()], h) }
+
+// follows is followed where n is the end at which that is decided.
+func (g *graph) follows(n *node, h half) bool {
 	switch h.kind {
 	case byAlias:
-		return g.nodes[h.user].target == h.end
+		return n.target == h.end
 	case byMerge:
 		return g.rule == dsr.Original
 	}
-	return g.nodes[h.end].owner == h.user
+	return n.owner == h.user
 }
 
-// mostRead is how many neighbours of one identifier are read to know whether an edge
-// to them is followed.
-const mostRead = 4 * dsr.MaxPerson
+const (
+	// mostRead is how many neighbours of one identifier are read to know whether an edge
+	// to them is followed, and mostOfAll is how many of one person.
+	mostRead  = 4 * dsr.MaxPerson
+	mostOfAll = 2 * mostRead
+	// mostKept is how many edges of one identifier are kept, whether they are followed or
+	// not.
+	mostKept = 1000
+)
 
 // errTooMany means that a person has more identifiers than one person can have.
 var errTooMany = errors.New("too many identifiers of one person")
 
 // neighbours reads those of n that an edge may lead to: a device that many people
-// used knows itself which of them it belongs to.
-func (g *graph) neighbours(ctx context.Context, n *node) error {
+// used knows itself which of them it belongs to. Of those whom none leads to, and of
+// users, whom a person has one of, it keeps no edges. It adds to read how many they are.
+func (g *graph) neighbours(ctx context.Context, n *node, read *int) error {
 	var ids []kind.Subject
+	to := map[kind.Subject][]half{}
 	for _, h := range n.edges {
-		if h.decider() != n.id || g.followed(n, h) {
+		if h.decider() != n.id || g.follows(n, h) {
 			ids = append(ids, h.other)
+			to[h.other] = append(to[h.other], h)
 		}
 	}
-	if len(ids) > mostRead || n.many {
+	if *read += len(ids); len(ids) > mostRead || *read > mostOfAll || n.many {
 		return errTooMany
 	}
-	return g.load(ctx, ids)
+	return g.loadSome(ctx, ids, func(o *node) bool {
+		return !o.user && slices.ContainsFunc(to[o.id], func(h half) bool { return h.decider() == n.id || g.follows(o, h) })
+	})
 }
 
 // person finds who id belongs to. Of more than one person can have, it is id alone.
@@ -320,9 +347,21 @@ func (g *graph) gather(ctx context.Context, id kind.Subject, members map[kind.Su
 		}
 		return nil
 	}
+	read := 0
+	blocks := map[*block]bool{}
+	blockOf := func(n *node) (*block, error) {
+		b, err := g.block(ctx, n)
+		if err == nil && !blocks[b] {
+			blocks[b] = true
+			if read += b.read; read > mostOfAll {
+				err = errTooMany
+			}
+		}
+		return b, err
+	}
 	n := g.nodes[id]
 	if !n.user {
-		b, err := g.block(ctx, n)
+		b, err := blockOf(n)
 		if err != nil {
 			return err
 		}
@@ -334,17 +373,20 @@ func (g *graph) gather(ctx context.Context, id kind.Subject, members map[kind.Su
 			return nil
 		}
 		members[user] = true
+		if err := g.load(ctx, []kind.Subject{user}); err != nil {
+			return err
+		}
 		n = g.nodes[user]
 	}
-	if err := g.neighbours(ctx, n); err != nil {
+	if err := g.neighbours(ctx, n, &read); err != nil {
 		return err
 	}
 	for _, h := range n.edges {
 		o := g.nodes[h.other]
-		if o == nil || o.user || members[o.id] || !g.followed(n, h) {
+		if o == nil || o.user || members[o.id] || !g.followed(h) {
 			continue
 		}
-		b, err := g.block(ctx, o)
+		b, err := blockOf(o)
 		if err != nil {
 			return err
 		}
@@ -364,6 +406,7 @@ type block struct {
 	ids  []kind.Subject
 	root map[kind.Subject]kind.Subject // a union-find forest of ids and users
 	of   map[kind.Subject]kind.Subject // the user of a root
+	read int                           // how many neighbours were read to find it
 }
 
 // block finds the one that n is in.
@@ -382,13 +425,13 @@ func (g *graph) block(ctx context.Context, n *node) (*block, error) {
 		if b.ids = append(b.ids, n.id); len(b.ids) > dsr.MaxPerson {
 			return nil, errTooMany
 		}
-		if err := g.neighbours(ctx, n); err != nil {
+		if err := g.neighbours(ctx, n, &b.read); err != nil {
 			return nil, err
 		}
 		for _, h := range n.edges {
 			o := g.nodes[h.other]
 			switch {
-			case o == nil || !g.followed(n, h):
+			case o == nil || !g.followed(h):
 				continue
 			case o.user:
 				b.root[o.id], b.of[o.id] = o.id, o.id

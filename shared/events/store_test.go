@@ -231,6 +231,17 @@ func (s *shop) counts() events.Counts {
 	return c
 }
 
+// day is what became of what came in today.
+func (s *shop) day() dsr.Day {
+	s.t.Helper()
+	today := s.clock().Truncate(24 * time.Hour)
+	days, err := s.Days(s.t.Context(), project, today, today)
+	if err != nil || len(days) != 1 {
+		s.t.Fatal(days, err)
+	}
+	return days[0]
+}
+
 // keys is what tests suppress under.
 var keys = kind.Keyring{{Version: 1, Secret: []byte("a key for tests")}}
 

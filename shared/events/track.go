@@ -82,7 +82,7 @@ func (s *Store) track(ctx context.Context, project string, received time.Time, b
 	if err := w.write(ctx); err != nil {
 		return Receipt{}, err
 	}
-	return Receipt{Stored: len(batch) - w.dropped, Dropped: w.dropped, Ties: w.ties}, nil
+	return Receipt{Stored: int(w.in.stored), Dropped: w.in.dropped(), Ties: w.ties}, nil
 }
 
 // A row is an event on its way to the table.

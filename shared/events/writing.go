@@ -27,7 +27,7 @@ type writing struct {
 	edges    map[[2]table.Key]linking
 	subjects map[string]bool // partitions that are new
 	rows     int64
-	dropped  int
+	in       intake
 	// tied is who is opted out by an edge of the batch, and because of whom.
 	tied map[kind.Subject]kind.Subject
 	ties []dsr.Tie
@@ -44,29 +44,40 @@ type large struct {
 // was erased since or is opted out; one that names a device and its user is that
 // user's too.
 func (w *writing) add(e *Event, r row) error {
-	late, err := w.out(e.Subject)
+	out, err := w.out(e.Subject)
 	if err != nil {
 		return err
 	}
+	late := false
 	for _, g := range r.edges {
 		kept, err := w.addEdge(g)
 		if err != nil {
 			return err
 		}
-		user, err := w.out(g.from)
+		from, err := w.out(g.from)
 		if err != nil {
 			return err
 		}
-		late = late || !kept && isIdentity(e.Name) || user && g.kind == byDevice
+		to, err := w.out(g.to)
+		if err != nil {
+			return err
+		}
+		out = out || from && g.kind == byDevice || (from || to) && isIdentity(e.Name)
+		late = late || !kept && isIdentity(e.Name)
 	}
 	cutoff, err := w.look.cutoff(e.Subject)
 	if err != nil {
 		return err
 	}
-	if late || !r.time.After(cutoff.gone) {
-		w.dropped++
+	switch {
+	case out:
+		w.in.optedOut++
+		return nil
+	case late || !r.time.After(cutoff.gone):
+		w.in.late++
 		return nil
 	}
+	w.in.stored++
 	if !r.time.After(cutoff.bare) {
 		if r.value, err = eventWithoutMeans(r.value); err != nil {
 			return err
@@ -176,7 +187,7 @@ func (w *writing) write(ctx context.Context) error {
 			return err
 		}
 	}
-	w.store.count(ctx, w.project, w.rows, subjects, int64(w.dropped))
+	w.store.take(ctx, w.project, w.received, w.in, w.rows, subjects)
 	return nil
 }
 

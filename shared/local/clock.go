@@ -1,6 +1,7 @@
 package local
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -11,6 +12,7 @@ import (
 
 	"lethe/shared/dsr"
 	"lethe/shared/kind"
+	"lethe/shared/table"
 )
 
 // clockFile holds the time that the directory has come to.
@@ -27,10 +29,17 @@ type clock struct {
 	machine dsr.Clock
 	dir     string
 
+	records table.Table // nil until compare
+	older   bool        // the records are older than the directory: none of them is told the time
+
 	mu   sync.Mutex
 	seen time.Time // of the machine, when last was told
 	last time.Time
 }
+
+// keptAt is where the records hold the time that was kept last. It is written before the
+// file, so records whose time is earlier than the file's were put back without it.
+var keptAt = table.Key{PK: "clock", SK: "kept"}
 
 // openClock goes on from the time that was kept in dir.
 func openClock(dir string, machine dsr.Clock) (*clock, error) {
@@ -82,7 +91,38 @@ func (c *clock) now() time.Time {
 	return c.last
 }
 
+// compare finds out whether the records are older than the directory. Those of a
+// release that did not tell them the time pass for current.
+func (c *clock) compare(ctx context.Context, records table.Table) error {
+	file, err := readClock(c.dir)
+	if err != nil {
+		return err
+	}
+	item, err := records.Get(ctx, keptAt)
+	if kind.Of(err) == kind.NotFound {
+		c.records = records
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	kept, err := time.Parse(time.RFC3339Nano, string(item.Data))
+	if err != nil {
+		return kind.E(kind.Corrupt, "read the time in the records", err)
+	}
+	c.records, c.older = records, kept.Before(file)
+	return nil
+}
+
 // keep writes the time down.
-func (c *clock) keep() error {
-	return kind.Wrap("keep the time", writeClock(c.dir, c.now()))
+func (c *clock) keep(ctx context.Context) error {
+	const op = "keep the time"
+	at := c.now()
+	if c.records != nil && !c.older {
+		item := table.Item{Key: keptAt, Data: []byte(at.UTC().Format(time.RFC3339Nano))}
+		if err := c.records.Write(ctx, table.Put(item, table.Cond{})); err != nil {
+			return kind.Wrap(op, err)
+		}
+	}
+	return kind.Wrap(op, writeClock(c.dir, at))
 }

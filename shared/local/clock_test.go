@@ -29,7 +29,7 @@ func TestClockNeverGoesBack(t *testing.T) {
 	want(c)
 	machine = machine.Add(-24 * time.Hour)
 	want(c)
-	if err := c.keep(); err != nil {
+	if err := c.keep(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	machine = machine.Add(keepClockEvery) // it runs on for a while, then is killed

@@ -77,7 +77,8 @@ type Platform struct {
 	engine  *asl.Engine
 	service *dsr.Service
 	daily   []job
-	backing sync.Mutex // while a backup is made
+	early   chan struct{} // asks for a sweep at once
+	backing sync.Mutex    // while a backup is made
 }
 
 // Holds reports whether Open has made something of the directory before.
@@ -91,7 +92,7 @@ func Holds(dir string) bool {
 // kind.Corrupt where something in it is damaged or missing, and kind.Invalid, before
 // anything is written, where it is a backup; all with a sentence.
 func Open(c Config) (_ *Platform, err error) {
-	p := &Platform{config: c}
+	p := &Platform{config: c, early: make(chan struct{}, 1)}
 	p.address.Store("")
 	defer func() {
 		if err != nil {
@@ -128,8 +129,16 @@ func Open(c Config) (_ *Platform, err error) {
 		return nil, err
 	}
 	p.Control, p.Subjects = p.db.Table("control"), p.db.Table("subjects")
-	return p, nil
+	return p, p.clock.compare(context.Background(), p.db.Table("workflow"))
 }
+
+// Older reports whether the records are older than what is beside them, by more than a
+// minute at least: the database file was put back alone. It stays so until Restored.
+func (p *Platform) Older() bool { return p.clock.older }
+
+// Restored tells the platform that a restore has ended well, so the records are as
+// current as they can get.
+func (p *Platform) Restored() { p.clock.older = false }
 
 // openKeys reads the keys, or makes them for a new directory, and returns the one
 // for links. A database whose suppression key is gone is not opened: under a new
@@ -171,7 +180,7 @@ func (p *Platform) publicURL() string { return p.address.Load().(string) }
 func (p *Platform) Close() error {
 	var all []error
 	if p.clock != nil {
-		all = append(all, p.clock.keep())
+		all = append(all, p.clock.keep(context.Background()))
 	}
 	if p.db != nil {
 		all = append(all, p.db.Close())
@@ -214,10 +223,19 @@ func (p *Platform) Service(a dsr.Accounts, settings dsr.Settings, sources ...dsr
 	return service, nil
 }
 
-// Daily adds to what Run does at its start and then once a day. It must be called
+// SweepNow has Run sweep at once, or when it is next called: there is something that
+// somebody waits for. It does not wait itself.
+func (p *Platform) SweepNow() {
+	select {
+	case p.early <- struct{}{}:
+	default: // it was asked already
+	}
+}
+
+// Daily adds to what Run does at its start and then once a day, at dailyHour. It must be called
 // before Run.
 func (p *Platform) Daily(name string, run func(context.Context) error) {
-	p.daily = append(p.daily, job{name, 24 * time.Hour, run})
+	p.daily = append(p.daily, job{name: name, run: run})
 }
 
 // Run runs executions and the schedule until ctx ends, then lets the tasks that

@@ -11,12 +11,17 @@ import (
 )
 
 // A job is a line of the schedule: what is done at every start and then again
-// each time that long after it ended.
+// each time that long after it ended, or once a day at dailyHour. Done at a start it
+// makes up for days on which nothing ran.
 type job struct {
 	name  string
-	every time.Duration
+	every time.Duration // 0 for once a day
 	run   func(context.Context) error
+	early <-chan struct{} // runs it before its time; nil for never
 }
+
+// dailyHour is the hour of the day, in UTC, of what is done once a day; on AWS it is the same.
+const dailyHour = 6
 
 const (
 	sweepEvery  = time.Minute
@@ -25,11 +30,11 @@ const (
 
 func (p *Platform) schedule() []job {
 	return append([]job{
-		{"sweep", sweepEvery, p.service.Sweep},
-		{"keep the time", keepClockEvery, func(context.Context) error { return p.clock.keep() }},
-		{"remind", 24 * time.Hour, p.service.Remind},
-		{"expire records", expireEvery, p.db.Expire},
-		{"expire files", expireEvery, func(ctx context.Context) error { return expireFiles(ctx, p.Bucket, p.Clock()) }},
+		{"sweep", sweepEvery, p.service.Sweep, p.early},
+		{"keep the time", keepClockEvery, p.clock.keep, nil},
+		{"remind", 0, p.service.Remind, nil},
+		{"expire records", expireEvery, p.db.Expire, nil},
+		{"expire files", expireEvery, func(ctx context.Context) error { return expireFiles(ctx, p.Bucket, p.Clock()) }, nil},
 	}, p.daily...)
 }
 
@@ -38,19 +43,49 @@ func (p *Platform) schedule() []job {
 func (p *Platform) keepSchedule(ctx context.Context) {
 	var running sync.WaitGroup
 	for _, j := range p.schedule() {
-		running.Go(func() {
-			for ctx.Err() == nil {
-				if err := j.run(ctx); err != nil && ctx.Err() == nil {
-					p.config.Log.ErrorContext(ctx, "a scheduled job failed", "job", j.name, "error", err)
-				}
-				select {
-				case <-ctx.Done():
-				case <-time.After(j.every):
-				}
-			}
-		})
+		running.Go(func() { p.keep(ctx, j) })
 	}
 	running.Wait()
+}
+
+// keep runs one job in its time until ctx ends.
+func (p *Platform) keep(ctx context.Context, j job) {
+	for ctx.Err() == nil {
+		next := nextDay(p.Clock())
+		if err := j.run(ctx); err != nil && ctx.Err() == nil {
+			p.config.Log.ErrorContext(ctx, "a scheduled job failed", "job", j.name, "error", err)
+		}
+		if j.every == 0 {
+			p.waitUntil(ctx, next)
+			continue
+		}
+		select {
+		case <-ctx.Done():
+		case <-j.early:
+		case <-time.After(j.every):
+		}
+	}
+}
+
+// waitUntil returns when it is next, or ctx ends. It looks at the clock each minute: that
+// goes on while a machine sleeps, and a timer may not.
+func (p *Platform) waitUntil(ctx context.Context, next time.Time) {
+	for ctx.Err() == nil && p.Clock().Before(next) {
+		select {
+		case <-ctx.Done():
+		case <-time.After(min(next.Sub(p.Clock()), time.Minute)):
+		}
+	}
+}
+
+// nextDay is the first time after t at which it is dailyHour.
+func nextDay(t time.Time) time.Time {
+	t = t.UTC()
+	next := time.Date(t.Year(), t.Month(), t.Day(), dailyHour, 0, 0, 0, time.UTC)
+	if !next.After(t) {
+		next = next.AddDate(0, 0, 1)
+	}
+	return next
 }
 
 // lives says how long files stay, by how their keys begin. What stands in none of

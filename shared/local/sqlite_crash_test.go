@@ -201,7 +201,7 @@ func TestSQLiteKilledChild(t *testing.T) {
 func TestSQLitePowerCut(t *testing.T) {
 	disk := newDisk(t)
 	db := openTestDB(t, filepath.Join(disk.dir, "lethe.db"), time.Now)
-	db.softLog, db.hardLog = 1<<20, 4<<20
+	db.softLog, db.fullLog, db.hardLog = 1<<20, 2<<20, 4<<20
 
 	var mu sync.Mutex
 	var said [choreWorkers]int

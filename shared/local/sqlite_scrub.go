@@ -82,15 +82,17 @@ func (w *writer) checkpoint(mode sqlite3.CheckpointMode) error {
 // relieve keeps the log from growing without bound. An error shows when the
 // disk is full, and then in writes or in Scrub too.
 func (w *writer) relieve() {
-	switch c := w.db.checkpoints; {
+	c := w.db.checkpoints
+	moved := int(c.moved.Load())
+	if w.log < moved {
+		moved = 0 // the log has begun anew
+	}
+	switch {
 	case w.log >= w.db.hardLog:
 		_ = w.checkpoint(sqlite3.CHECKPOINT_PASSIVE)
-	case w.log < w.db.softLog:
-	case c.nearlyDone.Swap(false):
-		c.mu.Lock()
-		_, _, _ = w.conn.WALCheckpoint("", sqlite3.CHECKPOINT_PASSIVE)
-		c.mu.Unlock()
-	default:
+	case w.log >= w.db.fullLog && c.nearlyDone.Swap(false):
+		_, _, _ = c.pass(w.conn)
+	case w.log >= w.db.fullLog || w.log-moved >= w.db.softLog:
 		c.wake()
 	}
 }
@@ -104,7 +106,8 @@ type checkpointer struct {
 	begin chan struct{}
 	ended chan struct{}
 
-	mu         sync.Mutex // held by whoever moves the log
+	mu         sync.Mutex   // held by whoever moves the log
+	moved      atomic.Int64 // bytes of the log that are in the file, as of the last pass
 	nearlyDone atomic.Bool
 }
 
@@ -133,9 +136,7 @@ func (c *checkpointer) run() {
 	defer close(c.ended)
 	for range c.begin {
 		for before := math.MaxInt; ; {
-			c.mu.Lock()
-			pages, moved, err := c.conn.WALCheckpoint("", sqlite3.CHECKPOINT_PASSIVE)
-			c.mu.Unlock()
+			pages, moved, err := c.pass(c.conn)
 			left := (pages - moved) * c.page
 			if err != nil || left >= before {
 				break // the writer is faster; at hardLog it waits
@@ -147,6 +148,17 @@ func (c *checkpointer) run() {
 			before = left
 		}
 	}
+}
+
+// pass moves what there is of the log, beside whoever reads or writes. It returns the
+// pages of the log, and how many of them are in the file.
+func (c *checkpointer) pass(conn *sqlite3.Conn) (pages, moved int, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if pages, moved, err = conn.WALCheckpoint("", sqlite3.CHECKPOINT_PASSIVE); err == nil {
+		c.moved.Store(int64(moved * c.page))
+	}
+	return pages, moved, err
 }
 
 func (c *checkpointer) close() error {

@@ -213,7 +213,7 @@ func TestClose(t *testing.T) {
 func TestLogIsBounded(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lethe.db")
 	db := openTestDB(t, path, time.Now)
-	db.softLog, db.hardLog = 1<<20, 4<<20
+	db.softLog, db.fullLog, db.hardLog = 1<<20, 2<<20, 4<<20
 	tbl := db.Table("subjects")
 	stop := make(chan struct{})
 	var busy sync.WaitGroup

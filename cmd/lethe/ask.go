@@ -1,0 +1,542 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"lethe/client"
+	"lethe/shared/archive"
+	"lethe/shared/kind"
+)
+
+// An asking is lethe export or lethe delete: one request about people, or several about
+// many.
+type asking struct {
+	connection
+	people
+	of         client.Type
+	compliance string
+	disclosure string
+	window     string
+	block      bool
+	yes        bool
+	wait       bool
+	state      string
+	output     string
+	force      bool
+
+	c       *cobra.Command
+	to      *client.Client
+	options client.Ask // but for the people
+	journal *journal
+}
+
+// poll is how often a request is asked for that is waited for.
+const poll = time.Second
+
+func exportCommand() *cobra.Command {
+	a := &asking{of: client.Export}
+	c := &cobra.Command{
+		Use:   "export ID…",
+		Short: "Ask for a copy of people's data, and fetch it",
+		Long: `Export asks for a copy of the data of one or several people: each argument is a
+distinct_id or an alias; --csv or - reads a column of them.
+
+With --wait it waits until the copy is there, and with -o it fetches it, compares
+each file in it with the checksums of its manifest, and only then puts it under
+that name. More than 2000 people make several requests, for which -o names a
+directory. What was sent in is kept beside the file that --csv names (or in
+--state), so that the same command goes on after it was stopped and sends nothing
+in twice.`,
+		Example: `  lethe export ada -o ada.zip
+  lethe export --compliance ccpa --disclosure categories --wait ada
+  lethe export --csv people.csv -o exports/
+  cut -d, -f1 people.csv | lethe export -`,
+	}
+	a.register(c)
+	c.Flags().StringVar(&a.window, "window", "", "under ccpa, `what` time: all, or from..to as dates, either of which may be left out; the last 12 months without it")
+	c.Flags().StringVarP(&a.output, "output", "o", "", "`file` for the archive, or a directory for one or several; waits for it")
+	c.Flags().BoolVar(&a.force, "force", false, "write over files that are there")
+	return c
+}
+
+func deleteCommand() *cobra.Command {
+	a := &asking{of: client.Deletion}
+	c := &cobra.Command{
+		Use:   "delete ID…",
+		Short: "Ask for the erasure of people's data",
+		Long: `Delete asks for the erasure of all data of one or several people: each argument is
+a distinct_id or an alias; --csv or - reads a column of them. It asks for the number
+of them first, and tells what will be erased, until when that can be cancelled, and
+how. With --wait it waits until it is done. Archives of exports that hold these people
+are taken back.
+
+More than 2000 people make several requests. What was sent in is kept beside the
+file that --csv names (or in --state), so that the same command goes on after it was
+stopped and sends nothing in twice.`,
+		Example: `  lethe delete ada
+  lethe delete --csv people.csv --block
+  lethe delete --yes --wait ada`,
+	}
+	a.register(c)
+	c.Flags().BoolVar(&a.block, "block", false, "opt the people out too, so that nothing of theirs is stored from now on")
+	c.Flags().BoolVar(&a.yes, "yes", false, "do not ask")
+	return c
+}
+
+func (a *asking) register(c *cobra.Command) {
+	a.connection.register(c)
+	a.people.register(c)
+	f := c.Flags()
+	f.StringVar(&a.compliance, "compliance", "gdpr", "the `law` it is asked under: gdpr or ccpa")
+	f.StringVar(&a.disclosure, "disclosure", "data", "`what` it is about: data; under ccpa also categories or sources")
+	f.BoolVar(&a.wait, "wait", false, "wait until it is done")
+	f.StringVar(&a.state, "state", "", "`file` that keeps what was sent in, of more than 2000 people or of a file")
+	c.RunE = a.connection.run(a.run)
+}
+
+// parsed checks what the flags say of the request.
+func (a *asking) parsed() (client.Ask, error) {
+	ask := client.Ask{Compliance: strings.ToUpper(a.compliance), Disclosure: strings.ToUpper(a.disclosure), Block: a.block}
+	switch ask.Compliance {
+	case "GDPR", "CCPA":
+	default:
+		return ask, failure{statusUsage, "--compliance takes gdpr or ccpa."}
+	}
+	switch ask.Disclosure {
+	case "DATA":
+	case "CATEGORIES", "SOURCES":
+		if ask.Compliance == "GDPR" {
+			return ask, failure{statusUsage, "--disclosure " + a.disclosure + " goes with --compliance ccpa only."}
+		}
+	default:
+		return ask, failure{statusUsage, "--disclosure takes data, categories or sources."}
+	}
+	if a.window == "" {
+		return ask, nil
+	}
+	if ask.Compliance == "GDPR" {
+		return ask, failure{statusUsage, "--window goes with --compliance ccpa only: under gdpr an export is of all there is."}
+	}
+	if a.window == "all" {
+		ask.Window = &client.Window{All: true}
+		return ask, nil
+	}
+	from, to, ok := strings.Cut(a.window, "..")
+	if !ok || from == "" && to == "" {
+		return ask, failure{statusUsage, "--window takes all, or two dates such as 2026-01-31..2026-06-30, either of which may be left out."}
+	}
+	ask.Window = &client.Window{From: from, To: to}
+	return ask, nil
+}
+
+func (a *asking) run(ctx context.Context, c *cobra.Command, to *client.Client, args []string) (err error) {
+	a.c, a.to = c, to
+	if a.options, err = a.parsed(); err != nil {
+		return err
+	}
+	ids, err := a.read(c, args)
+	if err != nil {
+		return err
+	}
+	if to.Mixpanel() && (a.options.Window != nil || a.block) {
+		return failure{statusUsage, "Mixpanel knows no --window and no --block."}
+	}
+	if a.journal, err = a.openJournal(ids); err != nil {
+		return err
+	}
+	if a.journal.begun() {
+		fmt.Fprintf(c.ErrOrStderr(), "Goes on with what was sent in before, of which %s tells. To ask anew, remove it.\n", a.journal.file)
+	}
+	if err := a.checkOutput(len(a.journal.Parts)); err != nil {
+		return err
+	}
+	if err := a.confirm(len(ids)); err != nil {
+		return err
+	}
+	var all []error
+	for i := range a.journal.Parts {
+		if err := a.submit(ctx, i, ids[i*client.Most:min((i+1)*client.Most, len(ids))]); err != nil {
+			return err
+		}
+	}
+	if !a.wait && a.output == "" {
+		return a.sent(ctx)
+	}
+	for i := range a.journal.Parts {
+		all = append(all, a.finish(ctx, i))
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return errors.Join(all...)
+}
+
+// confirm asks for the number of people that are to be erased, unless all of it was sent
+// in before.
+func (a *asking) confirm(n int) error {
+	if a.of != client.Deletion || a.yes || a.journal.sentIn() {
+		return nil
+	}
+	ask := prompt{a.c}
+	if !ask.there() {
+		return failure{statusUsage, "There is no terminal to confirm the deletion at: add --yes to delete without being asked."}
+	}
+	fmt.Fprintf(a.c.ErrOrStderr(), "All data of %s will be erased, and exports that hold it are taken back.\n", count(n, "person"))
+	answer, err := ask.line("Type their number to go on: ", false)
+	if err != nil {
+		return err
+	}
+	if answer != strconv.Itoa(n) {
+		return failure{statusRefused, "Nothing was sent in: that is not the number."}
+	}
+	return nil
+}
+
+// submit sends part i in, unless it is known to have been.
+func (a *asking) submit(ctx context.Context, i int, ids []string) error {
+	p := &a.journal.Parts[i]
+	if p.Task != "" {
+		return nil
+	}
+	ask := a.options
+	ask.IDs, ask.SubjectRequestID, ask.Key = ids, p.ID, p.ID
+	if a.to.Mixpanel() {
+		ask.Key = ""
+	}
+	if !p.Tried.IsZero() {
+		task, err := a.taken(ctx, *p)
+		if err != nil {
+			return err
+		}
+		if task != "" {
+			p.Task = task
+			return a.journal.write()
+		}
+	}
+	// Written before it goes out, so that what is lost on the way is known to be.
+	p.Tried = time.Now().UTC()
+	if err := a.journal.write(); err != nil {
+		return err
+	}
+	r, err := a.to.Submit(ctx, a.of, ask)
+	if err != nil {
+		return err
+	}
+	p.Task = r.Task
+	if err := a.journal.write(); err != nil {
+		return err
+	}
+	return a.tell(r, fmt.Sprintf("Sent in: %s of %s, task %s.", a.of, count(len(ids), "person"), r.Task), "")
+}
+
+// keyLife is for how long the same key is the same request, with a margin.
+const keyLife = 23 * time.Hour
+
+// taken looks for a part whose answer did not come; "" if it is to be sent again.
+func (a *asking) taken(ctx context.Context, p part) (task string, err error) {
+	if !a.to.Mixpanel() && time.Since(p.Tried) < keyLife {
+		return "", nil // sent again under its key it is the same
+	}
+	for page, size := 1, 100; ; page++ {
+		found, err := a.to.List(ctx, a.of, page, size)
+		if err != nil {
+			return "", err
+		}
+		for _, r := range found.Requests {
+			if r.SubjectRequestID == p.ID {
+				return r.Task, nil
+			}
+		}
+		if len(found.Requests) < size {
+			break
+		}
+	}
+	if !a.to.Mixpanel() {
+		return "", nil
+	}
+	ask := prompt{a.c}
+	if !ask.there() {
+		return "", failure{statusUnfinished, "Nobody knows whether Mixpanel took a part in whose answer was lost. Run the command at a terminal, which asks whether to send it again."}
+	}
+	answer, err := ask.line("The answer to a part was lost, and Mixpanel's list does not name it. Send it in again? Type yes: ", false)
+	if err != nil {
+		return "", err
+	}
+	if answer != "yes" {
+		return "", failure{statusRefused, "The part was not sent in again."}
+	}
+	return "", nil
+}
+
+// sent tells, of what was sent in and is not waited for, what comes next.
+func (a *asking) sent(ctx context.Context) error {
+	if a.json || a.to.Mixpanel() {
+		return nil
+	}
+	for _, p := range a.journal.Parts {
+		if a.of == client.Deletion {
+			if err := a.preview(ctx, p.Task); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// planTime is how long a deletion's preview is waited for.
+const planTime = 10 * time.Second
+
+// preview tells what a deletion would erase and how to cancel it.
+func (a *asking) preview(ctx context.Context, task string) error {
+	out := a.c.OutOrStdout()
+	for until := time.Now().Add(planTime); ; {
+		d, err := a.to.Detail(ctx, task)
+		if err != nil {
+			return err
+		}
+		planned := d.Planned()
+		if planned || time.Now().After(until) {
+			if p := d.Preview; p != nil {
+				fmt.Fprintf(out, "  It would erase %s and %s, %.2g %% of the project.\n", count(int(p.Events), "event"), count(int(p.Profiles), "profile"), p.Share)
+			} else if planned {
+				fmt.Fprintln(out, "  Nothing of theirs is stored.")
+			}
+			if d.Hold != "" {
+				fmt.Fprintf(out, "  It waits until somebody else confirms it: lethe confirm %s\n", task)
+			}
+			if d.CancelUntil != "" && !d.Ended() {
+				fmt.Fprintf(out, "  It can be cancelled until %s UTC: lethe cancel %s\n", clockTime(d.CancelUntil), task)
+			}
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(poll / 4):
+		}
+	}
+}
+
+// clockTime is a time of the API as people read it.
+func clockTime(s string) string {
+	t, err := time.Parse("2006-01-02T15:04:05", s)
+	if err != nil {
+		return s
+	}
+	return t.Format("2006-01-02 15:04:05")
+}
+
+// finish waits for part i and fetches its archive.
+func (a *asking) finish(ctx context.Context, i int) error {
+	p := &a.journal.Parts[i]
+	r, err := follow(ctx, a.c, a.to, a.of, p.Task, a.json)
+	if err != nil {
+		return err
+	}
+	file := ""
+	if r.Status == "SUCCESS" && a.output != "" {
+		if file, err = a.fetch(ctx, p.Task); err != nil {
+			return err
+		}
+	}
+	if err := a.tell(r, "", file); err != nil {
+		return err
+	}
+	return outcome(r)
+}
+
+// follow waits until a request has ended, and tells of it on the way.
+func follow(ctx context.Context, c *cobra.Command, to *client.Client, of client.Type, task string, quiet bool) (client.Request, error) {
+	r, err := to.Wait(ctx, of, task, poll, func(r client.Request) {
+		if !quiet {
+			fmt.Fprintf(c.OutOrStdout(), "%s %s\n", task, r.Status)
+		}
+	})
+	if err != nil || to.Mixpanel() {
+		return r, err
+	}
+	d, err := to.Detail(ctx, task)
+	d.Type = of
+	return d.Request, err
+}
+
+// outcome is an error where a request did not end well.
+func outcome(r client.Request) error {
+	switch {
+	case r.Status == "SUCCESS" || !r.Ended():
+		return nil
+	case r.Status == "REVOKED":
+		return failure{statusFailed, "Request " + r.Task + " was cancelled."}
+	case r.Status == "NOT_FOUND":
+		return failure{statusRefused, "There is no request " + r.Task + " in this project."}
+	}
+	return failure{statusFailed, strings.TrimSpace("Request " + r.Task + " failed. " + r.Reason)}
+}
+
+// tell tells of a request, to programs in JSON.
+func (a *asking) tell(r client.Request, text, file string) error {
+	if a.json {
+		return printLine(a.c.OutOrStdout(), struct {
+			client.Request
+			File string `json:"file,omitempty"`
+		}{r, file})
+	}
+	if file != "" {
+		text = "Fetched and verified: " + file
+	}
+	if text == "" {
+		return nil
+	}
+	_, err := fmt.Fprintln(a.c.OutOrStdout(), text)
+	return err
+}
+
+func printLine(out io.Writer, v any) error { return json.NewEncoder(out).Encode(v) }
+
+// checkOutput refuses early what would be refused after the wait.
+func (a *asking) checkOutput(parts int) error {
+	if a.output == "" {
+		return nil
+	}
+	info, err := os.Stat(a.output)
+	directory := err == nil && info.IsDir() || strings.HasSuffix(a.output, string(filepath.Separator))
+	switch {
+	case err == nil && !info.IsDir() && !a.force:
+		return failure{statusRefused, "The file that -o names is there already: name another, or add --force to write over it."}
+	case parts > 1 && !directory:
+		return failure{statusUsage, fmt.Sprintf("These people make %d requests with an archive each: name a directory with -o, with a / at its end.", parts)}
+	}
+	dir := a.output
+	if !directory {
+		dir = filepath.Dir(a.output)
+	}
+	if directory {
+		err = os.MkdirAll(dir, 0o700)
+	} else {
+		_, err = os.Stat(dir)
+	}
+	if err != nil {
+		return failure{statusUsage, "The directory that -o names is not there and cannot be made."}
+	}
+	return nil
+}
+
+// fetch gets an archive, verifies it and puts it where -o says. Until it is whole and
+// verified nothing is under that name.
+func (a *asking) fetch(ctx context.Context, task string) (name string, err error) {
+	name = a.output
+	if info, err := os.Stat(name); err == nil && info.IsDir() {
+		name = filepath.Join(name, task+".zip")
+	}
+	if _, err := os.Lstat(name); err == nil && !a.force {
+		if a.journal.file != "" && verified(ctx, name) == nil {
+			return name, nil // an earlier run fetched it
+		}
+		return "", failure{statusRefused, "The file " + name + " is there already: move it away, or add --force to write over it."}
+	}
+	f, err := os.CreateTemp(filepath.Dir(name), ".lethe-*.zip")
+	if err != nil {
+		return "", failure{statusFailed, "No file can be made in the directory that -o names."}
+	}
+	defer func() { _ = errors.Join(f.Close(), os.Remove(f.Name())) }() // gone, once it has its name
+	bar := progress{out: a.c.ErrOrStderr(), quiet: a.json}
+	err = a.to.Download(ctx, task, f, bar.show)
+	bar.end()
+	var full *fs.PathError
+	if errors.As(err, &full) {
+		return "", failure{statusFailed, "The archive cannot be written: is the disk full?"}
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if err != nil {
+		return "", err
+	}
+	if !a.to.Mixpanel() {
+		if err := verified(ctx, f.Name()); err != nil {
+			return "", failure{statusFailed, "What was fetched is not what was made: " + sentenceOf(err) + " Run the command again."}
+		}
+	}
+	if a.force {
+		err = os.Rename(f.Name(), name)
+	} else {
+		err = os.Link(f.Name(), name) // never over another
+	}
+	if err != nil {
+		return "", failure{statusFailed, "The archive cannot be put under the name that -o gives it."}
+	}
+	return name, nil
+}
+
+// verified compares each file of an archive with its manifest.
+func verified(ctx context.Context, name string) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	in, err := archive.Open(f, info.Size())
+	if err != nil {
+		return err
+	}
+	return in.Verify(ctx)
+}
+
+// sentenceOf is what an error says to people.
+func sentenceOf(err error) string {
+	if s := kind.Sentence(err); s != "" {
+		return s
+	}
+	return sentence(err.Error())
+}
+
+// A progress shows how far a download is, on a terminal.
+type progress struct {
+	out   io.Writer
+	quiet bool
+	began time.Time
+	last  time.Time
+	shown bool
+}
+
+func (p *progress) show(sofar, all int64) {
+	file, ok := p.out.(*os.File)
+	if p.quiet || !ok || !term.IsTerminal(int(file.Fd())) || time.Since(p.last) < time.Second/5 {
+		return
+	}
+	if p.began.IsZero() {
+		p.began = time.Now()
+	}
+	p.last, p.shown = time.Now(), true
+	line := fmt.Sprintf("%.1f MB", float64(sofar)/1e6)
+	if all > 0 {
+		line = fmt.Sprintf("%3d %% of %.1f MB", 100*sofar/all, float64(all)/1e6)
+	}
+	fmt.Fprintf(p.out, "\r\x1b[K%s", line)
+}
+
+func (p *progress) end() {
+	if p.shown {
+		w := bufio.NewWriter(p.out)
+		fmt.Fprint(w, "\r\x1b[K")
+		_ = w.Flush()
+	}
+}

@@ -1,0 +1,363 @@
+package main
+
+import (
+	"bufio"
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/term"
+
+	"lethe/client"
+)
+
+// An importing is lethe import. It keeps beside each file how many of its lines are
+// done, so that it can be stopped at any moment.
+type importing struct {
+	connection
+	c  *cobra.Command
+	to *client.Client
+
+	sum importSum
+}
+
+// importSum is what an import tells in the end.
+type importSum struct {
+	Files  int `json:"files"`
+	Stored int `json:"stored"`
+	Bad    int `json:"bad"`
+}
+
+func importCommand() *cobra.Command {
+	m := &importing{}
+	c := &cobra.Command{
+		Use:   "import FILE…",
+		Short: "Send events in, from files as Mixpanel's raw export makes them",
+		Long: `Import sends in the events of files: one JSON object with "event" and "properties" on
+each line, plain or compressed as .gz or .zst. Lines that cannot be stored go to
+FILE.bad, each with its number and the reason, and the others are stored.
+
+How far it has come is kept in FILE.lethe-import. After Ctrl-C or a crash the same
+command goes on from there; what was on its way then is sent again, which stores
+nothing twice where events have an $insert_id (Lethe gives the others one by their
+content).`,
+		Example: `  lethe import events.jsonl
+  lethe import 2026-*.jsonl.gz`,
+		Args: cobra.MinimumNArgs(1),
+	}
+	m.register(c)
+	c.RunE = m.run(m.each)
+	return c
+}
+
+func (m *importing) each(ctx context.Context, c *cobra.Command, to *client.Client, files []string) error {
+	m.c, m.to = c, to
+	for _, name := range files {
+		if err := m.file(ctx, name); err != nil {
+			return err
+		}
+		m.sum.Files++
+	}
+	if m.json {
+		if err := printLine(c.OutOrStdout(), m.sum); err != nil {
+			return err
+		}
+	} else if _, err := fmt.Fprintf(c.OutOrStdout(), "%s of %s stored.\n", count(m.sum.Stored, "event"), count(m.sum.Files, "file")); err != nil {
+		return err
+	}
+	if m.sum.Bad > 0 {
+		return failure{statusFailed, fmt.Sprintf("%s could not be stored; the files that end in .bad tell which and why.", count(m.sum.Bad, "line"))}
+	}
+	return nil
+}
+
+// A reached is how far a file was imported.
+type reached struct {
+	Size   int64 `json:"size"` // of the file, to notice another
+	Lines  int   `json:"lines"`
+	Stored int   `json:"stored"`
+	Bad    int   `json:"bad"`
+	Done   bool  `json:"done"`
+}
+
+// Batches are sent this many at a time.
+const atOnce = 4
+
+// mostLine is the bytes of a line: an event may have a megabyte.
+const mostLine = 4 << 20
+
+func (m *importing) file(ctx context.Context, name string) (err error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return failure{statusUsage, "The file " + name + " cannot be read."}
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() {
+		return failure{statusUsage, name + " is no file."}
+	}
+	at, err := readReached(name, info.Size())
+	if err != nil {
+		return err
+	}
+	m.sum.Stored, m.sum.Bad = m.sum.Stored+at.Stored, m.sum.Bad+at.Bad
+	if at.Done {
+		fmt.Fprintf(m.c.ErrOrStderr(), "%s was imported before. To send it in again, remove %s.\n", name, name+placeSuffix)
+		return nil
+	}
+	counted := &counting{in: f}
+	in, err := unpacked(name, counted)
+	if err != nil {
+		return err
+	}
+	bad, err := os.OpenFile(name+".bad", os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return failure{statusFailed, "The file " + name + ".bad cannot be written."}
+	}
+	defer func() {
+		err = errors.Join(err, bad.Close())
+		if at.Bad == 0 {
+			_ = os.Remove(bad.Name()) // it is empty
+		}
+	}()
+	lines := bufio.NewScanner(in)
+	lines.Buffer(make([]byte, 64<<10), mostLine)
+	for range at.Lines {
+		lines.Scan()
+	}
+	bar := importBar{out: m.c.ErrOrStderr(), quiet: m.json, name: name, size: info.Size(), began: time.Now()}
+	defer bar.end()
+	for more := true; more; {
+		var group []importBatch
+		for len(group) < atOnce && more {
+			b := importBatch{first: at.Lines + 1}
+			if n := len(group); n > 0 {
+				b.first = group[n-1].first + group[n-1].read
+			}
+			more = b.fill(lines)
+			if b.read > 0 {
+				group = append(group, b)
+			}
+		}
+		if err := lines.Err(); err != nil {
+			return failure{statusFailed, fmt.Sprintf("%s cannot be read on after line %d: it is damaged, or a line is longer than 4 MB.", name, at.Lines)}
+		}
+		if err := m.send(ctx, group); err != nil {
+			return err
+		}
+		for _, b := range group {
+			if err := b.tell(bad); err != nil {
+				return failure{statusFailed, "The file " + name + ".bad cannot be written."}
+			}
+			at.Lines, at.Stored, at.Bad = at.Lines+b.read, at.Stored+b.stored, at.Bad+len(b.bad)
+			m.sum.Stored, m.sum.Bad = m.sum.Stored+b.stored, m.sum.Bad+len(b.bad)
+			bar.stored += b.stored
+		}
+		at.Done = !more
+		if err := at.write(name); err != nil {
+			return err
+		}
+		bar.show(counted.n)
+	}
+	return nil
+}
+
+// send sends batches at once; all are stored, or it is an error.
+func (m *importing) send(ctx context.Context, group []importBatch) error {
+	sending, ctx := errgroup.WithContext(ctx)
+	for i := range group {
+		b := &group[i]
+		if len(b.events) == 0 {
+			continue
+		}
+		sending.Go(func() error {
+			done, err := m.to.Import(ctx, b.events)
+			if err != nil {
+				return err
+			}
+			b.stored = done.Stored
+			for _, f := range done.Failed {
+				if f.Index >= 0 && f.Index < len(b.events) {
+					b.bad = append(b.bad, badEvent{b.lines[f.Index], f.Message, b.events[f.Index]})
+				}
+			}
+			return nil
+		})
+	}
+	return sending.Wait()
+}
+
+// An importBatch is some lines of a file that go out together.
+type importBatch struct {
+	first, read int // its first line, and how many there are
+	events      []json.RawMessage
+	lines       []int // of each event
+	stored      int
+	bad         []badEvent
+}
+
+type badEvent struct {
+	line   int
+	reason string
+	record json.RawMessage
+}
+
+// fill takes lines in until the batch is full, and reports whether there may be more.
+func (b *importBatch) fill(lines *bufio.Scanner) bool {
+	bytes := 0
+	for len(b.events) < client.MostEvents && bytes < client.MostBytes-mostLine {
+		if !lines.Scan() {
+			return false
+		}
+		line := b.first + b.read
+		b.read++
+		text := strings.TrimSpace(strings.TrimPrefix(lines.Text(), "\ufeff"))
+		switch {
+		case text == "":
+		case !json.Valid([]byte(text)) || text[0] != '{':
+			quoted, err := json.Marshal(text)
+			if err != nil {
+				quoted = []byte("null")
+			}
+			b.bad = append(b.bad, badEvent{line, "is no JSON object", quoted})
+		default:
+			b.events, b.lines = append(b.events, json.RawMessage(text)), append(b.lines, line)
+			bytes += len(text)
+		}
+	}
+	return true
+}
+
+// tell writes the bad lines down.
+func (b *importBatch) tell(out io.Writer) error {
+	for _, bad := range b.bad {
+		err := printLine(out, struct {
+			Line   int             `json:"line"`
+			Reason string          `json:"reason"`
+			Record json.RawMessage `json:"record"`
+		}{bad.line, bad.reason, bad.record})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// placeSuffix ends the name of the file that keeps how far another was imported.
+const placeSuffix = ".lethe-import"
+
+func readReached(name string, size int64) (reached, error) {
+	at := reached{Size: size}
+	b, err := os.ReadFile(name + placeSuffix)
+	if errors.Is(err, fs.ErrNotExist) {
+		return at, nil
+	}
+	var kept reached
+	if err != nil || json.Unmarshal(b, &kept) != nil {
+		return at, failure{statusFailed, "The file " + name + placeSuffix + " cannot be read: remove it to send all of the events in again."}
+	}
+	if kept.Size != size {
+		return at, failure{statusRefused, "The file " + name + " is another than the one that was being imported: give it another name, or remove " + name + placeSuffix + "."}
+	}
+	return kept, nil
+}
+
+func (p reached) write(name string) error {
+	b, err := json.Marshal(p)
+	if err == nil {
+		err = writeWhole(name+placeSuffix, append(b, '\n'))
+	}
+	if err != nil {
+		return failure{statusFailed, "The file " + name + placeSuffix + " that keeps how far the import has come cannot be written."}
+	}
+	return nil
+}
+
+// unpacked reads a file by the end of its name.
+func unpacked(name string, in io.Reader) (io.Reader, error) {
+	wrong := failure{statusFailed, "The file " + name + " is not compressed as its name says."}
+	switch {
+	case strings.HasSuffix(name, ".gz"):
+		r, err := gzip.NewReader(in)
+		if err != nil {
+			return nil, wrong
+		}
+		return r, nil
+	case strings.HasSuffix(name, ".zst"):
+		r, err := zstd.NewReader(in, zstd.WithDecoderConcurrency(1))
+		if err != nil {
+			return nil, wrong
+		}
+		return r, nil
+	}
+	return in, nil
+}
+
+// counting counts the bytes that were read.
+type counting struct {
+	in io.Reader
+	n  int64
+}
+
+func (c *counting) Read(b []byte) (int, error) {
+	n, err := c.in.Read(b)
+	c.n += int64(n)
+	return n, err
+}
+
+// An importBar shows how far an import is: as one line on a terminal, else a line every
+// ten seconds.
+type importBar struct {
+	out         io.Writer
+	quiet       bool
+	name        string
+	size        int64
+	began, last time.Time
+	first       int64 // bytes that an earlier run had done
+	stored      int
+	shown       bool
+}
+
+func (b *importBar) show(read int64) {
+	file, ok := b.out.(*os.File)
+	terminal := ok && term.IsTerminal(int(file.Fd()))
+	every := 10 * time.Second
+	if terminal {
+		every = time.Second / 5
+	}
+	if b.last.IsZero() {
+		b.last, b.first = b.began, read
+	}
+	if b.quiet || time.Since(b.last) < every {
+		return
+	}
+	b.last = time.Now()
+	took := time.Since(b.began)
+	left := "?"
+	if done := read - b.first; done > 0 {
+		left = (time.Duration(float64(took) * float64(b.size-read) / float64(done))).Round(time.Second).String()
+	}
+	line := fmt.Sprintf("%s: %d %%, %.0f events/s, %s left", b.name, 100*read/max(b.size, 1), float64(b.stored)/took.Seconds(), left)
+	if terminal {
+		b.shown = true
+		fmt.Fprintf(b.out, "\r\x1b[K%s", line)
+		return
+	}
+	fmt.Fprintln(b.out, line)
+}
+
+func (b *importBar) end() {
+	if b.shown {
+		fmt.Fprint(b.out, "\r\x1b[K")
+	}
+}

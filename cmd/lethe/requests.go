@@ -1,0 +1,314 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"lethe/client"
+)
+
+// eachTask runs do with every task that is named, and goes on where one fails.
+func eachTask(do func(ctx context.Context, c *cobra.Command, to *client.Client, task string) error) connected {
+	return func(ctx context.Context, c *cobra.Command, to *client.Client, tasks []string) error {
+		var all []error
+		for _, task := range tasks {
+			all = append(all, do(ctx, c, to, task))
+			if ctx.Err() != nil {
+				break
+			}
+		}
+		return firstOf(all)
+	}
+}
+
+// firstOf is the first error there is, so that its status and its sentence are told; the
+// sentences of the others follow it.
+func firstOf(all []error) error {
+	var first failure
+	var sentences []string
+	for _, err := range all {
+		if err = told(err); err == nil {
+			continue
+		}
+		var f failure
+		if errors.As(err, &f) && first.status == 0 {
+			first = f
+		}
+		sentences = append(sentences, err.Error())
+	}
+	if len(sentences) == 0 {
+		return nil
+	}
+	first.sentence = strings.Join(sentences, "\n")
+	return first
+}
+
+// typeOf finds out what a request asks for, where there is nothing to ask at once.
+func typeOf(ctx context.Context, to *client.Client, task string) (client.Request, error) {
+	if !to.Mixpanel() {
+		d, err := to.Detail(ctx, task)
+		return d.Request, err
+	}
+	for _, t := range []client.Type{client.Export, client.Deletion} {
+		r, _, err := to.Status(ctx, t, task)
+		var answered *client.Error
+		if errors.As(err, &answered) && answered.Status == http.StatusNotFound || err == nil && r.Status == "NOT_FOUND" {
+			continue
+		}
+		return r, err
+	}
+	return client.Request{}, failure{statusRefused, "There is no request of that id in this project."}
+}
+
+func statusCommand() *cobra.Command {
+	var n connection
+	var watch bool
+	c := &cobra.Command{
+		Use:   "status TASK…",
+		Short: "Tell how requests stand",
+		Long: `Status tells how requests stand, by their task ids. With --watch it waits until
+each has ended; it then ends with status 1 if one did not end well.`,
+		Example: `  lethe status 4b3c7a3e-0b3f-4f0a-9c56-0f4d2f1f3c55
+  lethe status --watch 4b3c7a3e-0b3f-4f0a-9c56-0f4d2f1f3c55`,
+		Args: cobra.MinimumNArgs(1),
+	}
+	n.register(c)
+	c.Flags().BoolVar(&watch, "watch", false, "wait until they have ended")
+	c.RunE = n.run(eachTask(func(ctx context.Context, c *cobra.Command, to *client.Client, task string) error {
+		r, err := typeOf(ctx, to, task)
+		if err != nil {
+			return err
+		}
+		if watch && !r.Ended() {
+			if r, err = follow(ctx, c, to, r.Type, task, n.json); err != nil {
+				return err
+			}
+		}
+		if err := n.show(c, r); err != nil || !watch {
+			return err
+		}
+		return outcome(r)
+	}))
+	return c
+}
+
+// show tells of one request.
+func (n *connection) show(c *cobra.Command, r client.Request) error {
+	if n.json {
+		return printLine(c.OutOrStdout(), r)
+	}
+	w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "task\t%s\nstatus\t%s\ntype\t%s, %s\npeople\t%d\nrequested\t%s UTC by %s\n", r.Task, r.Status, r.Type, strings.ToUpper(r.Compliance), r.Count, clockTime(r.Requested), r.Requester)
+	for _, l := range []struct{ name, value string }{{"due", dueOf(r)}, {"finished", clockTime(r.Finished)}, {"held", r.Hold}, {"reason", r.Reason}} {
+		if l.value != "" {
+			fmt.Fprintf(w, "%s\t%s\n", l.name, l.value)
+		}
+	}
+	if f := r.Found; f != nil {
+		fmt.Fprintf(w, "found\t%s, %s\n", count(int(f.Events), "event"), count(int(f.Profiles), "profile"))
+	}
+	return w.Flush()
+}
+
+func dueOf(r client.Request) string {
+	if r.Overdue {
+		return r.Due + ", overdue"
+	}
+	return r.Due
+}
+
+func listCommand() *cobra.Command {
+	var n connection
+	var kind, only, compliance, status string
+	var limit int
+	c := &cobra.Command{
+		Use:   "list",
+		Short: "List the requests of the project, newest first",
+		Example: `  lethe list
+  lethe list --only overdue
+  lethe list --type deletion --status staging --limit 500 --json`,
+		Args: cobra.NoArgs,
+	}
+	n.register(c)
+	f := c.Flags()
+	f.StringVar(&kind, "type", "", "only those of a `type`: export or deletion")
+	f.StringVar(&only, "only", "", "only those that are `what`: open, overdue or broken")
+	f.StringVar(&compliance, "compliance", "", "only those under a `law`: gdpr or ccpa")
+	f.StringVar(&status, "status", "", "only those with a `status`, such as started")
+	f.IntVar(&limit, "limit", 100, "the most `requests` to list")
+	c.RunE = n.run(func(ctx context.Context, c *cobra.Command, to *client.Client, _ []string) error {
+		if kind != "" && kind != string(client.Export) && kind != string(client.Deletion) {
+			return failure{statusUsage, "--type takes export or deletion."}
+		}
+		if limit < 1 {
+			return failure{statusUsage, "--limit takes a number from 1 on."}
+		}
+		if to.Mixpanel() && (only != "" || kind == "") {
+			return failure{statusUsage, "Of Mixpanel, list one type: add --type export or --type deletion, without --only."}
+		}
+		fits := func(r client.Request) bool {
+			return (kind == "" || r.Type == client.Type(kind)) && (compliance == "" || strings.EqualFold(r.Compliance, compliance)) &&
+				(status == "" || strings.EqualFold(r.Status, status))
+		}
+		found, err := pages(ctx, limit, fits, func(page, size int) (client.Page, error) {
+			if only == "" && kind != "" {
+				return to.List(ctx, client.Type(kind), page, size)
+			}
+			return to.ListAll(ctx, only, page, size)
+		})
+		if err != nil {
+			return err
+		}
+		return n.table(c, found)
+	})
+	return c
+}
+
+// pages gathers up to limit requests that fit from page after page.
+func pages(ctx context.Context, limit int, fits func(client.Request) bool, get func(page, size int) (client.Page, error)) ([]client.Request, error) {
+	var found []client.Request
+	seen := map[string]bool{} // a new request moves the others on by one
+	const size = 100
+	for page := 1; ctx.Err() == nil; page++ {
+		p, err := get(page, size)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range p.Requests {
+			if !seen[r.Task] && fits(r) {
+				found = append(found, r)
+			}
+			if seen[r.Task] = true; len(found) == limit {
+				return found, nil
+			}
+		}
+		if len(p.Requests) < size {
+			return found, nil
+		}
+	}
+	return nil, ctx.Err()
+}
+
+func (n *connection) table(c *cobra.Command, found []client.Request) error {
+	if n.json {
+		for _, r := range found {
+			if err := printLine(c.OutOrStdout(), r); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if len(found) == 0 {
+		_, err := fmt.Fprintln(c.OutOrStdout(), "There is none.")
+		return err
+	}
+	w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "TASK\tTYPE\tLAW\tPEOPLE\tREQUESTED (UTC)\tDUE\tSTATUS")
+	for _, r := range found {
+		fmt.Fprintln(w, strings.Join([]string{r.Task, string(r.Type), strings.ToUpper(r.Compliance), strconv.Itoa(r.Count), clockTime(r.Requested), dueOf(r), r.Status}, "\t"))
+	}
+	return w.Flush()
+}
+
+func cancelCommand() *cobra.Command {
+	var n connection
+	c := &cobra.Command{
+		Use:     "cancel TASK…",
+		Short:   "Take deletions back that have not begun to erase",
+		Example: `  lethe cancel 4b3c7a3e-0b3f-4f0a-9c56-0f4d2f1f3c55`,
+		Args:    cobra.MinimumNArgs(1),
+	}
+	n.register(c)
+	c.RunE = n.run(eachTask(func(ctx context.Context, c *cobra.Command, to *client.Client, task string) error {
+		if err := to.Cancel(ctx, task); err != nil {
+			return err
+		}
+		return n.changed(c, client.Request{Task: task, Type: client.Deletion, Status: "REVOKED"}, "Cancelled "+task+".")
+	}))
+	return c
+}
+
+// changed tells what became of a request.
+func (n *connection) changed(c *cobra.Command, r client.Request, text string) error {
+	if n.json {
+		return printLine(c.OutOrStdout(), r)
+	}
+	_, err := fmt.Fprintln(c.OutOrStdout(), text)
+	return err
+}
+
+func rerunCommand() *cobra.Command {
+	return changeCommand("rerun", "Run requests again that failed; they go on from what is done", "Runs again: ", (*client.Client).Rerun)
+}
+
+func confirmCommand() *cobra.Command {
+	return changeCommand("confirm", "Let requests go on that wait for a confirmation", "Confirmed: ", (*client.Client).Confirm)
+}
+
+func changeCommand(name, short, done string, change func(*client.Client, context.Context, string) (client.Request, error)) *cobra.Command {
+	var n connection
+	c := &cobra.Command{
+		Use:     name + " TASK…",
+		Short:   short,
+		Example: `  lethe ` + name + ` 4b3c7a3e-0b3f-4f0a-9c56-0f4d2f1f3c55`,
+		Args:    cobra.MinimumNArgs(1),
+	}
+	n.register(c)
+	c.RunE = n.run(eachTask(func(ctx context.Context, c *cobra.Command, to *client.Client, task string) error {
+		if err := ownOnly(to, name); err != nil {
+			return err
+		}
+		r, err := change(to, ctx, task)
+		if err != nil {
+			return err
+		}
+		return n.changed(c, r, done+task)
+	}))
+	return c
+}
+
+// ownOnly refuses what Mixpanel does not have.
+func ownOnly(to *client.Client, command string) error {
+	if to.Mixpanel() {
+		return failure{statusRefused, "Mixpanel has nothing like lethe " + command + "."}
+	}
+	return nil
+}
+
+func certificateCommand() *cobra.Command {
+	var n connection
+	var output string
+	var force bool
+	c := &cobra.Command{
+		Use:   "certificate TASK",
+		Short: "Fetch the certificate of a deletion",
+		Example: `  lethe certificate 4b3c7a3e-0b3f-4f0a-9c56-0f4d2f1f3c55
+  lethe certificate 4b3c7a3e-0b3f-4f0a-9c56-0f4d2f1f3c55 -o certificate.json`,
+		Args: cobra.ExactArgs(1),
+	}
+	n.register(c)
+	c.Flags().StringVarP(&output, "output", "o", "", "`file` for it; standard output without it")
+	c.Flags().BoolVar(&force, "force", false, "write over a file that is there")
+	c.RunE = n.run(func(ctx context.Context, c *cobra.Command, to *client.Client, args []string) error {
+		if err := ownOnly(to, "certificate"); err != nil {
+			return err
+		}
+		b, err := to.Certificate(ctx, args[0])
+		if err != nil {
+			return err
+		}
+		if output == "" {
+			_, err = c.OutOrStdout().Write(b)
+			return err
+		}
+		return writeNew(output, b, force)
+	})
+	return c
+}
