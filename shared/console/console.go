@@ -8,14 +8,12 @@
 package console
 
 import (
-	"context"
 	"errors"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"lethe/shared/account"
 	"lethe/shared/dsr"
@@ -41,21 +39,8 @@ type Parts struct {
 	// Keys sign cookies, under the last; they are not the suppression keys.
 	Keys kind.Keyring
 
-	// Days tells what came in for a project on each day from one to another, both included
-	// and both midnight in UTC, in their order; nil where nobody counts that.
-	Days func(ctx context.Context, project string, from, to time.Time) ([]Day, error)
-
 	Clock dsr.Clock
 	Log   *slog.Logger
-}
-
-// A Day is what became of the records, events and changes of profiles, that were
-// received on one day: about, since they are counted when they are stored.
-type Day struct {
-	Date     string // as 2026-03-31, in UTC
-	Stored   int64
-	OptedOut int64 // dropped, because somebody they are about is opted out
-	Late     int64 // dropped, because somebody they are about was erased since
 }
 
 const (

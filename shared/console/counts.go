@@ -30,11 +30,8 @@ const daysCounted = 30
 
 // lastDays is the chart of what a project took in.
 func (v *visit) lastDays(p place) (node, error) {
-	if v.Days == nil {
-		return nil, nil
-	}
 	to := v.Clock().UTC().Truncate(24 * time.Hour)
-	days, err := v.Days(v.r.Context(), p.ID, to.AddDate(0, 0, 1-daysCounted), to)
+	days, err := v.Service.Days(v.r.Context(), p.ID, to.AddDate(0, 0, 1-daysCounted), to)
 	if err != nil {
 		return nil, err
 	}

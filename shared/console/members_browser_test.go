@@ -27,7 +27,7 @@ func TestProjectsAndPeopleInABrowser(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) { w.pages.ServeHTTP(out, r) }))
 	defer server.Close()
 	w.parts.PublicURL = server.URL
-	w.parts.Days = w.someDays
+	w.store.days = someDays
 	w.pages = console.New(w.parts)
 	for i, kind := range []dsr.Type{dsr.Export, dsr.Deletion, dsr.Deletion} {
 		r, err := w.service.Submit(t.Context(), dsr.Submission{
@@ -64,11 +64,11 @@ func TestProjectsAndPeopleInABrowser(t *testing.T) {
 }
 
 // someDays is what a project took in on each of some days.
-func (w *world) someDays(_ context.Context, _ string, from, to time.Time) ([]console.Day, error) {
-	var days []console.Day
+func someDays(_ string, from, to time.Time) []dsr.Day {
+	var days []dsr.Day
 	for i := int64(0); !from.After(to); i++ {
-		days = append(days, console.Day{Date: from.Format(time.DateOnly), Stored: i * i % 170, OptedOut: i % 3, Late: i % 2})
+		days = append(days, dsr.Day{Date: from.Format(time.DateOnly), Stored: i * i % 170, OptedOut: i % 3, Late: i % 2})
 		from = from.AddDate(0, 0, 1)
 	}
-	return days, nil
+	return days
 }
