@@ -6,6 +6,7 @@ import (
 	"maragu.dev/gomponents"
 	"maragu.dev/gomponents/html"
 
+	"lethe/shared/dsr"
 	"lethe/shared/kind"
 )
 
@@ -17,7 +18,7 @@ func (v *visit) again(ended error) error {
 	if err != nil {
 		return err
 	}
-	if column, err := textOf(f.file); err == nil && column != "" {
+	if column, err := dsr.ColumnText(f.file); err == nil && column != "" {
 		f.Set("column", column)
 	}
 	names := make([]string, 0, len(f.Values))

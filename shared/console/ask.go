@@ -33,12 +33,12 @@ type ask struct {
 	from, to   string // days, of windowDays
 	subject    string // subject_request_id
 	block      bool
-	id         string // a single identifier
-	column     string // or several, as they came in a file
-	list       list   // what is in either
-	count      string // typed, to confirm a deletion
-	tokenless  bool   // who asks has no token that works
-	token      string // one that was made just now
+	id         string     // a single identifier
+	column     string     // or several, as they came in a file
+	list       dsr.Column // what is in either
+	count      string     // typed, to confirm a deletion
+	tokenless  bool       // who asks has no token that works
+	token      string     // one that was made just now
 	due        map[dsr.Compliance]string
 
 	wrong   map[string]string // what to change, by the name of the control
@@ -136,8 +136,8 @@ func submit(of dsr.Type) page {
 			return v.showAsk(http.StatusBadRequest, a)
 		case of == dsr.Deletion && !confirms:
 			return v.showConfirm(http.StatusOK, a)
-		case of == dsr.Deletion && strings.TrimSpace(a.count) != strconv.Itoa(len(a.list.ids)):
-			a.wrong["count"] = fmt.Sprintf("This deletion is of %s. Type %d to confirm that.", people(len(a.list.ids)), len(a.list.ids))
+		case of == dsr.Deletion && strings.TrimSpace(a.count) != strconv.Itoa(len(a.list.IDs)):
+			a.wrong["count"] = fmt.Sprintf("This deletion is of %s. Type %d to confirm that.", people(len(a.list.IDs)), len(a.list.IDs))
 			return v.showConfirm(http.StatusBadRequest, a)
 		}
 		return v.submit(a, sub, step)
@@ -174,13 +174,13 @@ func (a *ask) fill(f filled) {
 	a.compliance, a.disclosure = dsr.Compliance(f.Get("compliance")), dsr.Disclosure(f.Get("disclosure"))
 	a.window, a.from, a.to = f.Get("window"), f.Get("from"), f.Get("to")
 	a.subject, a.block = strings.TrimSpace(f.Get("subject_request_id")), f.Get("block") != ""
-	a.id, a.column, a.count = f.Get("id"), lineEnds.Replace(f.Get("column")), f.Get("count")
+	a.id, a.column, a.count = f.Get("id"), strings.ReplaceAll(f.Get("column"), "\r\n", "\n"), f.Get("count")
 	switch {
 	case f.over:
 		a.wrong["file"] = "The file has more than 3 megabytes, and 2000 identifiers take less. Does it hold more than the one column?"
 	case f.file != nil:
 		var err error
-		if a.column, err = textOf(f.file); err != nil {
+		if a.column, err = dsr.ColumnText(f.file); err != nil {
 			a.column, a.wrong["file"] = "", kind.Sentence(err)
 		}
 	}
@@ -212,7 +212,7 @@ func (a *ask) check(now time.Time) dsr.Submission {
 		sub.Period = a.checkWindow(now)
 	}
 	a.checkPeople()
-	sub.IDs = a.list.ids
+	sub.IDs = a.list.IDs
 	return sub
 }
 
@@ -263,8 +263,8 @@ func (a *ask) checkPeople() {
 	case single && several:
 		a.wrong["id"] = "Give one identifier here or several below, not both."
 	case several:
-		a.list = parseList(a.column)
-		if wrong := a.list.wrong(); wrong != "" {
+		a.list = dsr.ParseColumn(a.column)
+		if wrong := wrongWith(a.list); wrong != "" {
 			a.wrong["column"] = wrong
 		}
 	case !single:
@@ -274,7 +274,7 @@ func (a *ask) checkPeople() {
 		if err != nil {
 			a.wrong["id"] = "This identifier " + kind.Sentence(err) + "."
 		}
-		a.list = list{ids: []string{string(id)}}
+		a.list = dsr.Column{IDs: []string{string(id)}}
 	}
 }
 
@@ -339,4 +339,19 @@ func people(n int) string {
 		return "1 identifier"
 	}
 	return strconv.Itoa(n) + " identifiers"
+}
+
+// wrongWith says in a sentence why a column cannot be used, or is "".
+func wrongWith(l dsr.Column) string {
+	switch {
+	case len(l.Bad) == 1:
+		return "One line cannot be used. Nothing was submitted: correct it here or in the file."
+	case len(l.Bad) > 1:
+		return fmt.Sprintf("%d lines cannot be used. Nothing was submitted: correct them here or in the file.", len(l.Bad))
+	case len(l.IDs) > dsr.MaxIDs:
+		return fmt.Sprintf("There are %d identifiers, and a request takes %d at most. Put the rest into another request.", len(l.IDs), dsr.MaxIDs)
+	case len(l.IDs) == 0:
+		return "There is no identifier in it. Put one on each line."
+	}
+	return ""
 }

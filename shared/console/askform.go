@@ -127,13 +127,13 @@ func (a *ask) several(label, hint string, attributes ...node) node {
 const mostLines = 2000
 
 func (a *ask) lines() node {
-	if len(a.list.bad) == 0 {
+	if len(a.list.Bad) == 0 {
 		return nil
 	}
-	bad := a.list.bad[:min(len(a.list.bad), mostLines)]
-	return html.Ul(html.Class("warning"), gomponents.Map(bad, func(b badLine) node {
-		return html.Li(text(fmt.Sprintf("Line %d %s.", b.number, b.reason)))
-	}), gomponents.If(len(bad) < len(a.list.bad), html.Li(text(fmt.Sprintf("And %d more lines.", len(a.list.bad)-len(bad))))))
+	bad := a.list.Bad[:min(len(a.list.Bad), mostLines)]
+	return html.Ul(html.Class("warning"), gomponents.Map(bad, func(b dsr.BadLine) node {
+		return html.Li(text(fmt.Sprintf("Line %d %s.", b.Number, b.Reason)))
+	}), gomponents.If(len(bad) < len(a.list.Bad), html.Li(text(fmt.Sprintf("And %d more lines.", len(a.list.Bad)-len(bad))))))
 }
 
 // buttons are those of the form; for a deletion it is confirmed on another page.
@@ -169,7 +169,7 @@ func press(step, label string) node {
 // showConfirm shows a deletion that is as it has to be, and asks for the number of
 // identifiers.
 func (v *visit) showConfirm(status int, a *ask) error {
-	n := len(a.list.ids)
+	n := len(a.list.IDs)
 	facts := facts{
 		{"Project", text(a.project.Name + " (" + a.project.ID + ")")},
 		{"Law", text(strings.ToUpper(string(a.compliance)))},
@@ -178,16 +178,16 @@ func (v *visit) showConfirm(status int, a *ask) error {
 		{"Opted out of everything to come", text(yesNo(a.block))},
 	}
 	if a.column == "" {
-		facts = append(facts, fact{"Identifier", html.Code(text(a.list.ids[0]))})
+		facts = append(facts, fact{"Identifier", html.Code(text(a.list.IDs[0]))})
 	}
 	if a.subject != "" {
 		facts = append(facts, fact{"Your own name of the request", text(a.subject)})
 	}
-	if a.list.header != "" {
-		facts = append(facts, fact{"First line, taken for a header", text(a.list.header)})
+	if a.list.Header != "" {
+		facts = append(facts, fact{"First line, taken for a header", text(a.list.Header)})
 	}
-	if a.list.again > 0 {
-		facts = append(facts, fact{"Lines that repeat an identifier", text(fmt.Sprint(a.list.again))})
+	if a.list.Again > 0 {
+		facts = append(facts, fact{"Lines that repeat an identifier", text(fmt.Sprint(a.list.Again))})
 	}
 	return v.show(status, "Delete user data: confirm", a.toldOfConfirm(),
 		html.P(text("You are about to delete the data of "), html.Strong(text(people(n))), text(".")),

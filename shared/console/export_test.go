@@ -1,6 +1,10 @@
 package console
 
-import "fmt"
+import (
+	"fmt"
+
+	"lethe/shared/dsr"
+)
 
 // A List is what ParseList reads.
 type List struct {
@@ -13,14 +17,14 @@ type List struct {
 
 // ParseList reads an uploaded file; it returns why it is none, or what is in it.
 func ParseList(file []byte) (l List, err error) {
-	column, err := textOf(file)
+	column, err := dsr.ColumnText(file)
 	if err != nil {
 		return l, err
 	}
-	read := parseList(column)
-	l = List{IDs: read.ids, Again: read.again, Header: read.header, Wrong: read.wrong()}
-	for _, b := range read.bad {
-		l.Bad = append(l.Bad, fmt.Sprintf("%d %s", b.number, b.reason))
+	read := dsr.ParseColumn(column)
+	l = List{IDs: read.IDs, Again: read.Again, Header: read.Header, Wrong: wrongWith(read)}
+	for _, b := range read.Bad {
+		l.Bad = append(l.Bad, fmt.Sprintf("%d %s", b.Number, b.Reason))
 	}
 	return l, nil
 }
