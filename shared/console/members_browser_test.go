@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -24,11 +23,12 @@ func TestProjectsAndPeopleInABrowser(t *testing.T) {
 	needs(t, clients+"/node_modules/playwright-core")
 	needs(t, clients+"/node_modules/axe-core")
 	w := newWorld(t)
-	server := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) { w.pages.ServeHTTP(out, r) }))
-	defer server.Close()
-	w.parts.PublicURL = server.URL
+	server := httptest.NewUnstartedServer(nil)
+	w.parts.PublicURL = "http://" + server.Listener.Addr().String()
 	w.store.days = someDays
-	w.pages = console.New(w.parts)
+	server.Config.Handler = console.New(w.parts)
+	server.Start()
+	defer server.Close()
 	for i, kind := range []dsr.Type{dsr.Export, dsr.Deletion, dsr.Deletion} {
 		r, err := w.service.Submit(t.Context(), dsr.Submission{
 			Project: w.ProjectID, ProjectName: "Shop", Type: kind, IDs: []string{fmt.Sprint("user-", i)}, Compliance: dsr.GDPR, Disclosure: dsr.Data, By: dsr.By{Actor: pat},
