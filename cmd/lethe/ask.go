@@ -284,29 +284,40 @@ func (a *asking) taken(ctx context.Context, p part) (task string, err error) {
 
 // sent tells, of what was sent in and is not waited for, what comes next.
 func (a *asking) sent(ctx context.Context) error {
-	if a.json || a.to.Mixpanel() {
+	if a.of != client.Deletion || a.to.Mixpanel() {
 		return nil
 	}
+	var all []error
 	for _, p := range a.journal.Parts {
-		if a.of == client.Deletion {
-			if err := a.preview(ctx, p.Task); err != nil {
-				return err
-			}
+		err := a.preview(ctx, p.Task)
+		if all = append(all, err); ctx.Err() != nil {
+			break
 		}
 	}
-	return nil
+	return firstOf(all)
 }
 
 // planTime is how long a deletion's preview is waited for.
 const planTime = 10 * time.Second
 
-// preview tells what a deletion would erase and how to cancel it.
+// preview tells what a deletion would erase and how to cancel it. One that an earlier run
+// sent in may have ended: unless it ended well nothing was erased, and nothing will be.
 func (a *asking) preview(ctx context.Context, task string) error {
 	out := a.c.OutOrStdout()
 	for until := time.Now().Add(planTime); ; {
 		d, err := a.to.Detail(ctx, task)
 		if err != nil {
 			return err
+		}
+		if err := outcome(d.Request); err != nil {
+			return err
+		}
+		if a.json {
+			return nil
+		}
+		if d.Ended() {
+			fmt.Fprintf(out, "  Request %s is done. What was stored since is not erased by it.\n", task)
+			return nil
 		}
 		planned := d.Planned()
 		if planned || time.Now().After(until) {
@@ -318,7 +329,7 @@ func (a *asking) preview(ctx context.Context, task string) error {
 			if d.Hold != "" {
 				fmt.Fprintf(out, "  It waits until somebody else confirms it: lethe confirm %s\n", task)
 			}
-			if d.CancelUntil != "" && !d.Ended() {
+			if d.CancelUntil != "" {
 				fmt.Fprintf(out, "  It can be cancelled until %s UTC: lethe cancel %s\n", clockTime(d.CancelUntil), task)
 			}
 			return nil
