@@ -38,6 +38,7 @@ type Config struct {
 type Client struct {
 	config Config
 	base   *url.URL
+	calls  *http.Client // config.HTTP that goes nowhere else
 }
 
 // New returns a Client. The address has to be one of https, or of http on this machine,
@@ -56,7 +57,11 @@ func New(c Config) (*Client, error) {
 	if c.Patience == 0 {
 		c.Patience = 2 * time.Minute
 	}
-	return &Client{c, base}, nil
+	// Tokens and identifiers are for the server that was named, and not for another, or
+	// for plain HTTP, that it sends calls on to.
+	calls := *c.HTTP
+	calls.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &Client{c, base, &calls}, nil
 }
 
 func here(host string) bool {
@@ -180,11 +185,11 @@ func (c *Client) once(ctx context.Context, l call) (*http.Response, error) {
 	if l.key != "" {
 		r.Header.Set("Idempotency-Key", l.key)
 	}
-	answer, err := c.config.HTTP.Do(r)
+	answer, err := c.calls.Do(r)
 	if err != nil {
 		return nil, unanswered(ctx, err)
 	}
-	if answer.StatusCode < http.StatusBadRequest {
+	if answer.StatusCode < http.StatusMultipleChoices {
 		return answer, nil
 	}
 	defer answer.Body.Close()
@@ -211,9 +216,12 @@ func refusal(answer *http.Response) *Error {
 	// What was cut off is told by the status alone.
 	e.body, _ = io.ReadAll(io.LimitReader(answer.Body, 4<<20))
 	var told struct{ Error string }
-	if json.Unmarshal(e.body, &told) == nil && told.Error != "" {
+	switch {
+	case answer.StatusCode < http.StatusBadRequest:
+		e.Sentence = "The server sends calls on to another address, which was not followed: give the address that answers itself."
+	case json.Unmarshal(e.body, &told) == nil && told.Error != "":
 		e.Sentence = told.Error
-	} else {
+	default:
 		e.Sentence = fmt.Sprintf("The server answered %d %s.", answer.StatusCode, http.StatusText(answer.StatusCode))
 	}
 	return e
