@@ -164,7 +164,7 @@ func (a *asking) run(ctx context.Context, c *cobra.Command, to *client.Client, a
 	if err := a.checkOutput(len(a.journal.Parts)); err != nil {
 		return err
 	}
-	if err := a.confirm(len(ids)); err != nil {
+	if err := a.confirm(ctx, len(ids)); err != nil {
 		return err
 	}
 	var all []error
@@ -187,7 +187,7 @@ func (a *asking) run(ctx context.Context, c *cobra.Command, to *client.Client, a
 
 // confirm asks for the number of people that are to be erased, unless all of it was sent
 // in before.
-func (a *asking) confirm(n int) error {
+func (a *asking) confirm(ctx context.Context, n int) error {
 	if a.of != client.Deletion || a.yes || a.journal.sentIn() {
 		return nil
 	}
@@ -196,7 +196,7 @@ func (a *asking) confirm(n int) error {
 		return failure{statusUsage, "There is no terminal to confirm the deletion at: add --yes to delete without being asked."}
 	}
 	fmt.Fprintf(a.c.ErrOrStderr(), "All data of %s will be erased, and exports that hold it are taken back.\n", count(n, "person"))
-	answer, err := ask.line("Type their number to go on: ", false)
+	answer, err := ask.line(ctx, "Type their number to go on: ", false)
 	if err != nil {
 		return err
 	}
@@ -272,7 +272,7 @@ func (a *asking) taken(ctx context.Context, p part) (task string, err error) {
 	if !ask.there() {
 		return "", failure{statusUnfinished, "Nobody knows whether Mixpanel took a part in whose answer was lost. Run the command at a terminal, which asks whether to send it again."}
 	}
-	answer, err := ask.line("The answer to a part was lost, and Mixpanel's list does not name it. Send it in again? Type yes: ", false)
+	answer, err := ask.line(ctx, "The answer to a part was lost, and Mixpanel's list does not name it. Send it in again? Type yes: ", false)
 	if err != nil {
 		return "", err
 	}

@@ -57,11 +57,17 @@ func (n *connection) run(do connected) func(*cobra.Command, []string) error {
 		if err != nil {
 			return err
 		}
-		ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGINT, syscall.SIGTERM)
+		ctx, stop := stoppable(c)
 		defer stop()
-		context.AfterFunc(ctx, stop) // the second one ends the program
 		return told(do(ctx, c, to, args))
 	}
+}
+
+// stoppable is a context that Ctrl-C and SIGTERM end; the second one ends the program.
+func stoppable(c *cobra.Command) (context.Context, context.CancelFunc) {
+	ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGINT, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	return ctx, stop
 }
 
 // told turns an error of a call into a failure.
@@ -257,12 +263,14 @@ The other commands use the last profile, or the one that --profile names.`,
 		if err := fromEnvironment(c); err != nil {
 			return err
 		}
-		return told(n.login(c))
+		ctx, stop := stoppable(c)
+		defer stop()
+		return told(n.login(ctx, c))
 	}
 	return c
 }
 
-func (n *connection) login(c *cobra.Command) error {
+func (n *connection) login(ctx context.Context, c *cobra.Command) error {
 	token, err := n.token(c.InOrStdin())
 	if err != nil {
 		return err
@@ -274,7 +282,7 @@ func (n *connection) login(c *cobra.Command) error {
 		secret bool
 	}{{&n.url, "Address of the server", false}, {&n.project, "Token of the project", false}, {&token, "GDPR token (it is not shown)", true}} {
 		if *q.value == "" {
-			if *q.value, err = ask.line(q.what+": ", q.secret); err != nil {
+			if *q.value, err = ask.line(ctx, q.what+": ", q.secret); err != nil {
 				return err
 			}
 		}
@@ -284,7 +292,7 @@ func (n *connection) login(c *cobra.Command) error {
 	if err != nil {
 		return failure{statusUsage, sentence(err.Error())}
 	}
-	if _, err := to.List(c.Context(), client.Export, 1, 1); err != nil {
+	if _, err := to.List(ctx, client.Export, 1, 1); err != nil {
 		return err
 	}
 	kept, err := readProfiles()
@@ -315,18 +323,40 @@ func (p prompt) there() bool {
 	return ok && term.IsTerminal(int(in.Fd()))
 }
 
-// line asks for one line, which is not shown if it is secret.
-func (p prompt) line(question string, secret bool) (string, error) {
+// line asks for one line, which is not shown if it is secret. Where ctx ends first the
+// terminal is left as it was.
+func (p prompt) line(ctx context.Context, question string, secret bool) (string, error) {
 	if !p.there() {
 		return "", failure{statusUsage, "There is no terminal to ask at: give what is missing by flags; see " + p.c.CommandPath() + " --help."}
 	}
-	fmt.Fprint(p.c.ErrOrStderr(), question)
-	if secret {
-		b, err := term.ReadPassword(int(p.c.InOrStdin().(*os.File).Fd()))
-		fmt.Fprintln(p.c.ErrOrStderr())
-		return strings.TrimSpace(string(b)), err
+	terminal := int(p.c.InOrStdin().(*os.File).Fd())
+	before, err := term.GetState(terminal)
+	if err != nil {
+		return "", err
 	}
-	return readLine(p.c.InOrStdin())
+	fmt.Fprint(p.c.ErrOrStderr(), question)
+	type answer struct {
+		line string
+		err  error
+	}
+	answered := make(chan answer, 1)
+	go func() {
+		if !secret {
+			line, err := readLine(p.c.InOrStdin())
+			answered <- answer{line, err}
+			return
+		}
+		b, err := term.ReadPassword(terminal)
+		fmt.Fprintln(p.c.ErrOrStderr())
+		answered <- answer{strings.TrimSpace(string(b)), err}
+	}()
+	select {
+	case a := <-answered:
+		return a.line, a.err
+	case <-ctx.Done(): // the read goes on until the program ends
+		fmt.Fprintln(p.c.ErrOrStderr())
+		return "", errors.Join(failure{statusUnfinished, "Stopped at the question: nothing was done."}, term.Restore(terminal, before))
+	}
 }
 
 // readLine reads one line and nothing after it.
