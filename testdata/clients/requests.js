@@ -15,7 +15,7 @@ const site = env.LETHE_SITE;
 const people = JSON.parse(env.LETHE_PEOPLE); // identifiers that have data
 const links = JSON.parse(env.LETHE_LINKS); // two of each person
 const axe = fs.readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
-const patience = 30_000;
+const patience = 120_000;
 
 // drive makes requests in a browser of its own, and tells which page it was at when
 // something goes wrong.
