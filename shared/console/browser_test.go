@@ -24,7 +24,7 @@ func TestSignInInABrowser(t *testing.T) {
 	s.url = strings.Replace(s.url, "127.0.0.1", "localhost", 1)
 	s.env = append(s.env, "LETHE_CALLBACK="+s.url+console.CallbackPath)
 	s.parts.PublicURL = s.url
-	s.pages = console.New(s.parts)
+	s.show()
 	s.provide(t)
 	var links []string
 	for range 16 {

@@ -62,7 +62,12 @@ type site struct {
 func newSite(t *testing.T, secret string, env ...string) *site {
 	t.Helper()
 	s := &site{world: newWorld(t), secret: secret}
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.pages.ServeHTTP(w, r) }))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.mu.Lock()
+		pages := s.pages
+		s.mu.Unlock()
+		pages.ServeHTTP(w, r)
+	}))
 	t.Cleanup(server.Close)
 	s.url = server.URL
 	free, err := net.Listen("tcp", "127.0.0.1:0")
@@ -73,9 +78,17 @@ func newSite(t *testing.T, secret string, env ...string) *site {
 	free.Close()
 	s.parts.PublicURL = s.url
 	s.parts.OIDC = console.NewProvider("http://127.0.0.1:"+s.port, "lethe", secret)
-	s.pages = console.New(s.parts)
+	s.show()
 	s.env = append(os.Environ(), append([]string{"LETHE_PORT=" + s.port, "LETHE_CALLBACK=" + s.url + console.CallbackPath, "LETHE_SECRET=" + secret}, env...)...)
 	return s
+}
+
+// show has the server answer as parts say, which may have changed.
+func (s *site) show() {
+	pages := console.New(s.parts)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pages = pages
 }
 
 // provide runs the provider until the test ends or stop is called.
@@ -369,7 +382,7 @@ func TestTheServerDoesWithoutTheProvider(t *testing.T) {
 func TestAnIssuerThatIsNotTheProvidersIsInTheLog(t *testing.T) {
 	s := newSite(t, "", "LETHE_AUTH=none")
 	s.parts.OIDC = console.NewProvider(s.parts.OIDC.Issuer+"/", "lethe", "")
-	s.pages = console.New(s.parts)
+	s.show()
 	s.provide(t)
 	out, text := newSurfer(t).visit("GET", s.url+"/sign-in/provider", nil, nowhere)
 	if out.StatusCode != http.StatusServiceUnavailable || !strings.Contains(text, "does not answer as it should") || !strings.Contains(s.log.String(), "name the issuer to the letter") {
