@@ -31,6 +31,7 @@ async function drive(browser, { scripts, scheme }) {
   // look checks the page that is shown.
   async function look(heading) {
     await page.waitForSelector("h1");
+    await page.waitForLoadState("load"); // with its style
     assert.equal(await page.locator("h1").innerText(), heading, page.url());
     if (!scripts) return;
     assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${heading} is wider than the screen`);

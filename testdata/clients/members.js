@@ -28,6 +28,7 @@ async function drive(browser, mode, { scripts, scheme, width }) {
   // look checks the page that is shown, and keeps a picture of it.
   async function look(heading, name) {
     await page.waitForSelector("h1");
+    await page.waitForLoadState("load"); // with its style
     assert.equal(await page.locator("h1").innerText(), heading, page.url());
     assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${heading} is wider than the screen`);
     if (name) await page.screenshot({ path: path.join(shots, `${name}-${mode}.png`), fullPage: true });

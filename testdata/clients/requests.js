@@ -42,6 +42,7 @@ async function ask(context, page, { name, scripts, scheme, single, several, toke
   // look checks the page that is shown.
   async function look(heading, picture) {
     await page.getByRole("heading", { level: 1, name: heading, exact: true }).waitFor();
+    await page.waitForLoadState("load"); // with its style
     if (!scripts) return;
     assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${heading} is wider than the screen`);
     await page.evaluate(axe);
