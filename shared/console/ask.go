@@ -137,7 +137,7 @@ func submit(of dsr.Type) page {
 		case of == dsr.Deletion && !confirms:
 			return v.showConfirm(http.StatusOK, a)
 		case of == dsr.Deletion && strings.TrimSpace(a.count) != strconv.Itoa(len(a.list.IDs)):
-			a.wrong["count"] = fmt.Sprintf("This deletion is of %s. Type %d to confirm that.", people(len(a.list.IDs)), len(a.list.IDs))
+			a.wrong["count"] = fmt.Sprintf("This deletion is of %s. Type %d to confirm that.", identifiers(len(a.list.IDs)), len(a.list.IDs))
 			return v.showConfirm(http.StatusBadRequest, a)
 		}
 		return v.submit(a, sub, step)
@@ -333,13 +333,8 @@ func (a *ask) digest(s dsr.Submission) [32]byte {
 	return [32]byte(h.Sum(nil))
 }
 
-// people says how many identifiers there are.
-func people(n int) string {
-	if n == 1 {
-		return "1 identifier"
-	}
-	return strconv.Itoa(n) + " identifiers"
-}
+// identifiers says how many there are.
+func identifiers(n int) string { return count(n, "identifier", "identifiers") }
 
 // wrongWith says in a sentence why a column cannot be used, or is "".
 func wrongWith(l dsr.Column) string {

@@ -54,8 +54,7 @@ func (a *ask) tokenOnce() node {
 	return html.Section(html.Class("card"),
 		html.H2(text("Your GDPR token")),
 		say("Your token was made. It is shown here once, and nobody can read it again: copy it now if a program is to use it. Lethe needs nothing more of you, and your personal settings list and revoke tokens."),
-		html.Label(html.For("token"), text("GDPR token")),
-		html.P(html.Input(html.ID("token"), html.Type("text"), html.Class("secret"), html.Value(a.token), html.ReadOnly(), unspelled, html.AutoComplete("off"), html.Data("copy", "GDPR token"))))
+		secret{"token", "GDPR token", a.token}.node())
 }
 
 func (a *ask) where() node {
@@ -190,7 +189,7 @@ func (v *visit) showConfirm(status int, a *ask) error {
 		facts = append(facts, fact{"Lines that repeat an identifier", text(fmt.Sprint(a.list.Again))})
 	}
 	return v.show(status, "Delete user data: confirm", a.toldOfConfirm(),
-		html.P(text("You are about to delete the data of "), html.Strong(text(people(n))), text(".")),
+		html.P(text("You are about to delete the data of "), html.Strong(text(identifiers(n))), text(".")),
 		facts.list(),
 		say(v.canBeCancelled()), say(withdraws),
 		html.Form(html.Method("post"), html.Action(a.path()), html.EncType("multipart/form-data"), html.AutoComplete("off"),
@@ -199,7 +198,7 @@ func (v *visit) showConfirm(status int, a *ask) error {
 			gomponents.If(a.column != "", a.several("Identifiers", "As they came in the file. “Change something” lets you correct them.", html.ReadOnly())),
 			control{"count", fmt.Sprintf("Type %d, the number of identifiers, to confirm", n), "", a.wrong["count"]}.
 				of(html.Input, html.Type("text"), digits, html.Value(a.count)),
-			a.last("Delete the data of "+people(n), "Make my token and delete the data of "+people(n)),
+			a.last("Delete the data of "+identifiers(n), "Make my token and delete the data of "+identifiers(n)),
 			html.P(button("Change something", html.Name("step"), html.Value(stepChange), html.Class("second")))))
 }
 

@@ -80,49 +80,24 @@ func refused(why string) node {
 	return gomponents.If(why != "", html.P(html.Class("warning"), html.Role("alert"), html.TabIndex("-1"), html.AutoFocus(), text(why)))
 }
 
-// labelled is a control with its label, what there is to know of it, and what to change
-// about what was typed.
-func (b blank) labelled(field, label, hint string, control func(...node) node) node {
-	id := b.name + "-" + field
-	content := gomponents.Group{html.Label(html.For(id), text(label))}
-	attributes := []node{html.ID(id), html.Name(field)}
-	var about []string
-	say := func(class, part, sentence string) {
-		content = append(content, html.P(html.Class(class), html.ID(id+part), text(sentence)))
-		about = append(about, id+part)
-	}
-	if hint != "" {
-		say("hint", "-hint", hint)
-	}
-	if wrong := b.wrong(field); wrong != "" {
-		say("warning", "-wrong", wrong)
-		attributes = append(attributes, html.Aria("invalid", "true"), html.AutoFocus())
-	}
-	if about != nil {
-		attributes = append(attributes, html.Aria("describedby", strings.Join(about, " ")))
-	}
-	return append(content, control(attributes...))
+// labelled is a control of the form, with what was typed into it before.
+func (b blank) labelled(field, label, hint string, input func(...node) node, attributes ...node) node {
+	return control{b.name + "-" + field, label, hint, b.wrong(field)}.as(field, input, attributes...)
 }
 
 // line is one line to type. Nothing that is typed here is for a browser to remember.
 func (b blank) line(field, label, hint, was string, more ...node) node {
-	return b.labelled(field, label, hint, func(attributes ...node) node {
-		return html.Input(append(append(attributes, html.Value(b.value(field, was)), html.AutoComplete("off")), more...)...)
-	})
+	return b.labelled(field, label, hint, html.Input, append([]node{html.Value(b.value(field, was)), html.AutoComplete("off")}, more...)...)
 }
 
 // lines are several to type.
 func (b blank) lines(field, label, hint, was string) node {
-	return b.labelled(field, label, hint, func(attributes ...node) node {
-		return html.Textarea(append(attributes, html.Rows("8"), unspelled, html.AutoComplete("off"), text(b.value(field, was)))...)
-	})
+	return b.labelled(field, label, hint, html.Textarea, html.Rows("8"), unspelled, html.AutoComplete("off"), text(b.value(field, was)))
 }
 
 // choice is one of several words.
 func (b blank) choice(field, label, hint, was string, words ...string) node {
-	return b.labelled(field, label, hint, func(attributes ...node) node {
-		return html.Select(append(attributes, options(b.value(field, was), words))...)
-	})
+	return b.labelled(field, label, hint, html.Select, options(b.value(field, was), words))
 }
 
 func options(chosen string, words []string) node {
@@ -169,18 +144,22 @@ func (v *visit) ask(title, label, back string, sentences []string, fields ...nod
 // A secret is shown when it was made, and never again.
 type secret struct{ name, label, value string }
 
+// node is the secret in a line that cannot be changed, beside which the script puts a
+// button that copies it.
+func (s secret) node() node {
+	return gomponents.Group{
+		html.Label(html.For(s.name), text(s.label)),
+		html.Input(html.ID(s.name), html.Type("text"), html.Class("secret"), html.Value(s.value), html.ReadOnly(), unspelled, html.AutoComplete("off"), html.Data("copy", s.label)),
+	}
+}
+
 // showOnce shows what was just made, in answer to the form that made it: an address that
 // could be opened later would have to hold it.
 func (v *visit) showOnce(title, back string, sentence string, secrets ...secret) error {
 	return v.show(http.StatusOK, title,
 		html.P(html.Role("status"), text(sentence)),
 		html.P(html.Strong(text("This is shown now and never again. ")), text("Copy it to where secrets are kept. Loading this page anew makes no other.")),
-		gomponents.Map(secrets, func(s secret) node {
-			return gomponents.Group{
-				html.Label(html.For(s.name), text(s.label)),
-				html.Input(html.ID(s.name), html.Type("text"), html.Class("secret"), html.Value(s.value), html.ReadOnly(), unspelled, html.AutoComplete("off"), html.Data("copy", s.label)),
-			}
-		}),
+		gomponents.Map(secrets, secret.node),
 		html.P(html.A(html.Class("button second"), html.Href(back), text("I have kept it"))))
 }
 
@@ -200,10 +179,7 @@ func table(id, heading string, columns []string, rows []node, none string) node 
 	}
 	return gomponents.Group{
 		html.H2(html.ID(id), text(heading)),
-		html.Div(html.Class("table"), html.TabIndex("0"), html.Role("region"), html.Aria("labelledby", id), html.Table(
-			html.THead(html.Tr(gomponents.Map(columns, column))),
-			html.TBody(rows...),
-		)),
+		scrolled(id, gomponents.Map(columns, column), gomponents.Group(rows)),
 	}
 }
 

@@ -124,7 +124,8 @@ func hidden(name, value string) node {
 }
 
 // A control is something to fill in: with its label, a hint or "", and where what was
-// filled in cannot be, what to change. Both are told with it by a screen reader.
+// filled in cannot be, what to change. Both are told with it by a screen reader. Its name
+// is like no other's of the page.
 type control struct{ name, label, hint, wrong string }
 
 // described ties what is filled in to what is said of it.
@@ -148,9 +149,14 @@ func (c control) said() node {
 
 // of is the control around an input, select or textarea, which gets the attributes.
 func (c control) of(input func(...node) node, attributes ...node) node {
+	return c.as(c.name, input, attributes...)
+}
+
+// as is of, for a field that forms of the page have under the same name.
+func (c control) as(field string, input func(...node) node, attributes ...node) node {
 	// Of several that are wrong, browsers take the first to begin with.
 	invalid := gomponents.If(c.wrong != "", gomponents.Group{html.Aria("invalid", "true"), html.AutoFocus()})
-	attributes = append([]node{html.ID(c.name), html.Name(c.name), c.described(), invalid}, attributes...)
+	attributes = append([]node{html.ID(c.name), html.Name(field), c.described(), invalid}, attributes...)
 	return gomponents.Group{html.Label(html.For(c.name), text(c.label)), c.said(), input(attributes...)}
 }
 

@@ -34,7 +34,7 @@ func (v *visit) showDetail(status int, project account.Project, task string, ref
 		return err
 	}
 	r := shown{visit: v, Detail: d, project: project, ready: file != "", now: v.Clock()}
-	return v.show(status, typeNames[d.Type]+" of "+people(d.Count),
+	return v.show(status, typeNames[d.Type]+" of "+identifiers(d.Count),
 		gomponents.If(refused.sentence != "" && !refused.byReason, warn(refused.sentence)),
 		r.live(html.Div(
 			r.state(), r.actions(), r.facts().list(), r.timeline(), r.findings(), r.extension(refused),
@@ -105,7 +105,7 @@ func (r shown) state() node {
 
 func (r shown) preview() node {
 	return html.P(text("What would go: "), html.Strong(text(tally(r.Planned))),
-		text(fmt.Sprintf(" of %d of %s, %.1f %% of the project’s data.", r.Planned.Subjects, people(r.Count), r.Share)))
+		text(fmt.Sprintf(" of %d of %s, %.1f %% of the project’s data.", r.Planned.Subjects, identifiers(r.Count), r.Share)))
 }
 
 // actions are what can be done with the request as it stands.
@@ -250,19 +250,11 @@ func (r shown) extension(refused refusal) node {
 
 // tally is what was found in words. An export counts no links.
 func tally(t dsr.Tally) string {
-	words := []string{counted(t.Events, "event"), counted(t.Profiles, "profile")}
+	words := []string{count(int(t.Events), "event", "events"), count(int(t.Profiles), "profile", "profiles")}
 	if t.Edges > 0 {
-		words = append(words, counted(t.Edges, "link between identifiers"))
+		words = append(words, count(int(t.Edges), "link between identifiers", "links between identifiers"))
 	}
 	return strings.Join(words, ", ")
-}
-
-func counted(n int64, one string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	first, rest, _ := strings.Cut(one, " ")
-	return strings.TrimSpace(strconv.FormatInt(n, 10) + " " + first + "s " + rest)
 }
 
 func bytesOf(n int64) string {
