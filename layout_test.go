@@ -39,6 +39,7 @@ var arrows = []struct {
 	{"shared/cloud", "shared/dsr shared/table shared/blob shared/kind"},
 	{"shared/local", "shared/asl shared/mail shared/dsr shared/table shared/blob shared/kind statemachine"},
 	{"client", ""},
+	{"shared/peertest", ""},
 	{"statemachine", ""},
 	{"functions/...", "shared/cloud shared/cloud/ses shared/api shared/console shared/events shared/account shared/dsr"},
 	{"infra/...", "shared/cloud shared/console shared/account shared/events shared/dsr shared/kind"},

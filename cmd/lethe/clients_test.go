@@ -17,6 +17,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"lethe/shared/peertest"
 )
 
 // The official clients for Node and Python send to the running program, and the
@@ -29,12 +31,7 @@ func TestClientsAndTheArchive(t *testing.T) {
 		{"python", "../../.cache/clients/bin/python", "client.py", "../../.cache/clients/bin/python"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if _, err := os.Stat(c.needs); err != nil {
-				if os.Getenv("CI") == "true" {
-					t.Fatalf("%s is not installed, and CI=true leaves nothing out", c.needs)
-				}
-				t.Skipf("NOT TESTED: %s is not installed; run .ci/install-clients", c.needs)
-			}
+			peertest.Needs(t, "install-clients", c.needs)
 			data := t.TempDir()
 			p := startDemo(t, data)
 			want := drive(t, p, data, c.program, scripts+c.script)

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"lethe/shared/peertest"
 )
 
 // A person makes exports and deletions with a real browser, and watches them until
@@ -17,11 +19,9 @@ import (
 // downloaded hold whom they were asked for.
 func TestRequestsInABrowser(t *testing.T) {
 	const scripts = "../../testdata/clients/"
-	node, chromium := program(t, "node"), program(t, "chromium")
+	node, chromium := peertest.Program(t, "install-clients", "node"), peertest.Program(t, "install-clients", "chromium")
 	for _, file := range []string{"requests.js", "node_modules/playwright-core", "node_modules/axe-core"} {
-		if _, err := os.Stat(scripts + file); err != nil {
-			lacking(t, file)
-		}
+		peertest.Needs(t, "install-clients", scripts+file)
 	}
 	pictures, err := filepath.Abs("../../.cache/screenshots")
 	if err == nil {
@@ -79,21 +79,4 @@ func TestRequestsInABrowser(t *testing.T) {
 		}
 	}
 	p.stop(t, syscall.SIGTERM)
-}
-
-func program(t *testing.T, name string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		lacking(t, name)
-	}
-	return path
-}
-
-func lacking(t *testing.T, what string) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatalf("%s is not installed, and CI=true leaves nothing out", what)
-	}
-	t.Skipf("NOT TESTED: %s is not installed; run .ci/install-clients", what)
 }

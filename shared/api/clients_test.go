@@ -23,6 +23,7 @@ import (
 	"lethe/shared/dsr"
 	"lethe/shared/events"
 	"lethe/shared/kind"
+	"lethe/shared/peertest"
 	"lethe/shared/table"
 )
 
@@ -31,8 +32,8 @@ import (
 const clients = "../../testdata/clients"
 
 func TestNodeClient(t *testing.T) {
-	needs(t, clients+"/node_modules/mixpanel")
-	node := program(t, "node")
+	peertest.Needs(t, "install-clients", clients+"/node_modules/mixpanel")
+	node := peertest.Program(t, "install-clients", "node")
 	d := newDesk(t)
 	d.drive(node, clients+"/node.js")
 	d.check()
@@ -40,16 +41,16 @@ func TestNodeClient(t *testing.T) {
 
 func TestPythonClient(t *testing.T) {
 	python := "../../.cache/clients/bin/python"
-	needs(t, python)
+	peertest.Needs(t, "install-clients", python)
 	d := newDesk(t)
 	d.drive(python, clients+"/client.py")
 	d.check()
 }
 
 func TestBrowserClient(t *testing.T) {
-	needs(t, clients+"/node_modules/mixpanel-browser")
-	needs(t, clients+"/node_modules/playwright-core")
-	node, chromium := program(t, "node"), program(t, "chromium")
+	peertest.Needs(t, "install-clients", clients+"/node_modules/mixpanel-browser")
+	peertest.Needs(t, "install-clients", clients+"/node_modules/playwright-core")
+	node, chromium := peertest.Program(t, "install-clients", "node"), peertest.Program(t, "install-clients", "chromium")
 	d := newDesk(t)
 	library := clients + "/node_modules/mixpanel-browser/dist/mixpanel.umd.js"
 	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -63,32 +64,6 @@ func TestBrowserClient(t *testing.T) {
 	d.env = append(d.env, "LETHE_CHROMIUM="+chromium, "LETHE_PAGE="+strings.Replace(page.URL, "127.0.0.1", "localhost", 1)+"/shop?utm_source=mail")
 	d.drive(node, clients+"/browser.js")
 	d.check()
-}
-
-// needs skips a test whose peer is not installed, except where nothing may be
-// left out.
-func needs(t *testing.T, path string) {
-	t.Helper()
-	if _, err := os.Stat(path); err != nil {
-		lacking(t, filepath.Base(path))
-	}
-}
-
-func program(t *testing.T, name string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		lacking(t, name)
-	}
-	return path
-}
-
-func lacking(t *testing.T, what string) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatalf("%s is not installed, and CI=true leaves nothing out", what)
-	}
-	t.Skipf("NOT TESTED: %s is not installed; run .ci/install-clients", what)
 }
 
 // A desk is a running server with one project, which notes what comes in.

@@ -11,14 +11,15 @@ import (
 
 	"lethe/shared/console"
 	"lethe/shared/dsr"
+	"lethe/shared/peertest"
 )
 
 // A person signs in with a real browser; testdata's console.js has what is looked at.
 func TestSignInInABrowser(t *testing.T) {
-	node, chromium := program(t, "node"), program(t, "chromium")
-	needs(t, clients+"/console.js") // so that the cache of go test sees it change
-	needs(t, clients+"/node_modules/playwright-core")
-	needs(t, clients+"/node_modules/axe-core")
+	node, chromium := peertest.Program(t, "install-clients", "node"), peertest.Program(t, "install-clients", "chromium")
+	peertest.Needs(t, "install-clients", clients+"/console.js") // so that the cache of go test sees it change
+	peertest.Needs(t, "install-clients", clients+"/node_modules/playwright-core")
+	peertest.Needs(t, "install-clients", clients+"/node_modules/axe-core")
 	s := newSite(t, "", "LETHE_AUTH=none")
 	// The provider, at another name, is another site.
 	s.url = strings.Replace(s.url, "127.0.0.1", "localhost", 1)

@@ -13,15 +13,16 @@ import (
 
 	"lethe/shared/console"
 	"lethe/shared/dsr"
+	"lethe/shared/peertest"
 )
 
 // An owner manages everything with a real browser; testdata's members.js has what is
 // looked at.
 func TestProjectsAndPeopleInABrowser(t *testing.T) {
-	node, chromium := program(t, "node"), program(t, "chromium")
-	needs(t, clients+"/members.js") // so that the cache of go test sees it change
-	needs(t, clients+"/node_modules/playwright-core")
-	needs(t, clients+"/node_modules/axe-core")
+	node, chromium := peertest.Program(t, "install-clients", "node"), peertest.Program(t, "install-clients", "chromium")
+	peertest.Needs(t, "install-clients", clients+"/members.js") // so that the cache of go test sees it change
+	peertest.Needs(t, "install-clients", clients+"/node_modules/playwright-core")
+	peertest.Needs(t, "install-clients", clients+"/node_modules/axe-core")
 	w := newWorld(t)
 	server := httptest.NewUnstartedServer(nil)
 	w.parts.PublicURL = "http://" + server.Listener.Addr().String()

@@ -11,7 +11,6 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -19,34 +18,10 @@ import (
 
 	"lethe/shared/account"
 	"lethe/shared/console"
+	"lethe/shared/peertest"
 )
 
 const clients = "../../testdata/clients"
-
-// needs skips a test whose peer is not installed, except where nothing may be left out.
-func needs(t *testing.T, path string) {
-	t.Helper()
-	if _, err := os.Stat(path); err != nil {
-		lacking(t, filepath.Base(path))
-	}
-}
-
-func program(t *testing.T, name string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		lacking(t, name)
-	}
-	return path
-}
-
-func lacking(t *testing.T, what string) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatalf("%s is not installed, and CI=true leaves nothing out", what)
-	}
-	t.Skipf("NOT TESTED: %s is not installed; run .ci/install-clients", what)
-}
 
 // A site is the pages of a world on a server, with the OpenID Connect provider of
 // testdata in a process of its own.
@@ -94,9 +69,9 @@ func (s *site) show() {
 // provide runs the provider until the test ends or stop is called.
 func (s *site) provide(t *testing.T) (stop func()) {
 	t.Helper()
-	node := program(t, "node")
-	needs(t, clients+"/provider.js")
-	needs(t, clients+"/node_modules/oidc-provider")
+	node := peertest.Program(t, "install-clients", "node")
+	peertest.Needs(t, "install-clients", clients+"/provider.js")
+	peertest.Needs(t, "install-clients", clients+"/node_modules/oidc-provider")
 	cmd := exec.Command(node, clients+"/provider.js")
 	cmd.Env = s.env
 	out, err := cmd.StdoutPipe()
