@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -15,7 +14,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"lethe/client"
 	"lethe/shared/archive"
@@ -182,7 +180,7 @@ func (a *asking) run(ctx context.Context, c *cobra.Command, to *client.Client, a
 			break
 		}
 	}
-	return errors.Join(all...)
+	return firstOf(all)
 }
 
 // confirm asks for the number of people that are to be erased, unless all of it was sent
@@ -227,8 +225,11 @@ func (a *asking) submit(ctx context.Context, i int, ids []string) error {
 			return a.journal.write()
 		}
 	}
-	// Written before it goes out, so that what is lost on the way is known to be.
-	p.Tried = time.Now().UTC()
+	// Written before it goes out, so that what is lost on the way is known to be. The
+	// server counts the life of a key from the first time on.
+	if time.Since(p.Tried) >= keyLife {
+		p.Tried = time.Now().UTC()
+	}
 	if err := a.journal.write(); err != nil {
 		return err
 	}
@@ -465,7 +466,13 @@ func (a *asking) fetch(ctx context.Context, task string) (name string, err error
 	}
 	defer func() { _ = errors.Join(f.Close(), os.Remove(f.Name())) }() // gone, once it has its name
 	bar := progress{out: a.c.ErrOrStderr(), quiet: a.json}
-	err = a.to.Download(ctx, task, f, bar.show)
+	err = a.to.Download(ctx, task, f, func(sofar, all int64) {
+		if all > 0 {
+			bar.show("%3d %% of %.1f MB", 100*sofar/all, float64(all)/1e6)
+		} else {
+			bar.show("%.1f MB", float64(sofar)/1e6)
+		}
+	})
 	bar.end()
 	var full *fs.PathError
 	if errors.As(err, &full) {
@@ -517,37 +524,4 @@ func sentenceOf(err error) string {
 		return s
 	}
 	return sentence(err.Error())
-}
-
-// A progress shows how far a download is, on a terminal.
-type progress struct {
-	out   io.Writer
-	quiet bool
-	began time.Time
-	last  time.Time
-	shown bool
-}
-
-func (p *progress) show(sofar, all int64) {
-	file, ok := p.out.(*os.File)
-	if p.quiet || !ok || !term.IsTerminal(int(file.Fd())) || time.Since(p.last) < time.Second/5 {
-		return
-	}
-	if p.began.IsZero() {
-		p.began = time.Now()
-	}
-	p.last, p.shown = time.Now(), true
-	line := fmt.Sprintf("%.1f MB", float64(sofar)/1e6)
-	if all > 0 {
-		line = fmt.Sprintf("%3d %% of %.1f MB", 100*sofar/all, float64(all)/1e6)
-	}
-	fmt.Fprintf(p.out, "\r\x1b[K%s", line)
-}
-
-func (p *progress) end() {
-	if p.shown {
-		w := bufio.NewWriter(p.out)
-		fmt.Fprint(w, "\r\x1b[K")
-		_ = w.Flush()
-	}
 }

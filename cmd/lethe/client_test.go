@@ -52,6 +52,7 @@ func TestClientScripts(t *testing.T) {
 			//   cut     the first N downloads break off after 4 KB
 			//   dry     the first N downloads break off before anything came
 			//   storm   the first N calls are answered 429
+			//   deaf    the first N calls reach the server, and their answers are lost
 			//   expire  every call after the first N is answered 401
 			//   gone    every call after the first N is answered by nobody
 			"through": func(ts *testscript.TestScript, _ bool, args []string) {
@@ -130,7 +131,7 @@ func (f *faulty) next(download bool) string {
 		return ""
 	}
 	f.calls++
-	if first := f.calls <= f.n; first != (onDownloads || f.fault == "storm") {
+	if first := f.calls <= f.n; first != (onDownloads || f.fault == "storm" || f.fault == "deaf") {
 		return ""
 	}
 	return f.fault
@@ -146,6 +147,9 @@ func (f *faulty) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "expire":
 		w.WriteHeader(http.StatusUnauthorized)
 		_, _ = io.WriteString(w, `{"status":"error","error":"The GDPR token has expired."}`)
+	case "deaf":
+		f.to.ServeHTTP(httptest.NewRecorder(), r)
+		panic(http.ErrAbortHandler)
 	case "gone", "dry":
 		panic(http.ErrAbortHandler)
 	case "cut":

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -62,14 +63,19 @@ func (s *settings) register(f *pflag.FlagSet) {
 	f.StringVar(&s.ledgerCopy, "ledger-copy", "", "second `directory` for the ledger of erasures, best on another disk")
 }
 
+// bold flags take away a question or a protection. They hold for the command that they
+// stand on alone: a variable would take it from every command of a shell.
+var bold = []string{"yes", "force"}
+
 // fromEnvironment gives every flag that does not stand on the command line the
-// value of its LETHE_… variable, if that is set and not empty.
+// value of its LETHE_… variable, if that is set and not empty. Those that are bold have
+// none.
 func fromEnvironment(c *cobra.Command) error {
 	var failed error
 	c.Flags().VisitAll(func(f *pflag.Flag) {
 		name := variable(f.Name)
 		value := os.Getenv(name)
-		if f.Changed || value == "" || f.Name == "help" || failed != nil {
+		if f.Changed || value == "" || f.Name == "help" || slices.Contains(bold, f.Name) || failed != nil {
 			return
 		}
 		if err := c.Flags().Set(f.Name, value); err != nil {

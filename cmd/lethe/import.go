@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"compress/gzip"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,7 +18,6 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/term"
 
 	"lethe/client"
 )
@@ -83,11 +84,12 @@ func (m *importing) each(ctx context.Context, c *cobra.Command, to *client.Clien
 
 // A reached is how far a file was imported.
 type reached struct {
-	Size   int64 `json:"size"` // of the file, to notice another
-	Lines  int   `json:"lines"`
-	Stored int   `json:"stored"`
-	Bad    int   `json:"bad"`
-	Done   bool  `json:"done"`
+	Size   int64  `json:"size"` // of the file, and the hash of its beginning, to notice another
+	Begins string `json:"begins"`
+	Lines  int    `json:"lines"`
+	Stored int    `json:"stored"`
+	Bad    int    `json:"bad"`
+	Done   bool   `json:"done"`
 }
 
 // Batches are sent this many at a time.
@@ -106,8 +108,11 @@ func (m *importing) file(ctx context.Context, name string) (err error) {
 	if err != nil || !info.Mode().IsRegular() {
 		return failure{statusUsage, name + " is no file."}
 	}
-	at, err := readReached(name, info.Size())
-	if err != nil {
+	at := reached{Size: info.Size()}
+	if at.Begins, err = beginning(f); err != nil {
+		return failure{statusUsage, "The file " + name + " cannot be read."}
+	}
+	if err := at.read(name); err != nil {
 		return err
 	}
 	m.sum.Stored, m.sum.Bad = m.sum.Stored+at.Stored, m.sum.Bad+at.Bad
@@ -125,18 +130,18 @@ func (m *importing) file(ctx context.Context, name string) (err error) {
 		return failure{statusFailed, "The file " + name + ".bad cannot be written."}
 	}
 	defer func() {
-		err = errors.Join(err, bad.Close())
-		if at.Bad == 0 {
-			_ = os.Remove(bad.Name()) // it is empty
+		if info, statErr := bad.Stat(); statErr == nil && info.Size() == 0 {
+			_ = os.Remove(bad.Name())
 		}
+		err = errors.Join(err, bad.Close())
 	}()
 	lines := bufio.NewScanner(in)
 	lines.Buffer(make([]byte, 64<<10), mostLine)
 	for range at.Lines {
 		lines.Scan()
 	}
-	bar := importBar{out: m.c.ErrOrStderr(), quiet: m.json, name: name, size: info.Size(), began: time.Now()}
-	defer bar.end()
+	speed := speed{bar: progress{out: m.c.ErrOrStderr(), quiet: m.json, plain: true}, name: name, size: info.Size(), began: time.Now()}
+	defer speed.bar.end()
 	for more := true; more; {
 		var group []importBatch
 		for len(group) < atOnce && more {
@@ -161,13 +166,13 @@ func (m *importing) file(ctx context.Context, name string) (err error) {
 			}
 			at.Lines, at.Stored, at.Bad = at.Lines+b.read, at.Stored+b.stored, at.Bad+len(b.bad)
 			m.sum.Stored, m.sum.Bad = m.sum.Stored+b.stored, m.sum.Bad+len(b.bad)
-			bar.stored += b.stored
+			speed.stored += b.stored
 		}
 		at.Done = !more
 		if err := at.write(name); err != nil {
 			return err
 		}
-		bar.show(counted.n)
+		speed.show(counted.n)
 	}
 	return nil
 }
@@ -256,20 +261,32 @@ func (b *importBatch) tell(out io.Writer) error {
 // placeSuffix ends the name of the file that keeps how far another was imported.
 const placeSuffix = ".lethe-import"
 
-func readReached(name string, size int64) (reached, error) {
-	at := reached{Size: size}
+// beginning is the hash of the first megabyte of a file, which is then read from its
+// start.
+func beginning(f *os.File) (string, error) {
+	h := sha256.New()
+	if _, err := io.Copy(h, io.LimitReader(f, 1<<20)); err != nil {
+		return "", err
+	}
+	_, err := f.Seek(0, io.SeekStart)
+	return hex.EncodeToString(h.Sum(nil)), err
+}
+
+// read takes up what an earlier run kept of the same file.
+func (p *reached) read(name string) error {
 	b, err := os.ReadFile(name + placeSuffix)
 	if errors.Is(err, fs.ErrNotExist) {
-		return at, nil
+		return nil
 	}
 	var kept reached
 	if err != nil || json.Unmarshal(b, &kept) != nil {
-		return at, failure{statusFailed, "The file " + name + placeSuffix + " cannot be read: remove it to send all of the events in again."}
+		return failure{statusFailed, "The file " + name + placeSuffix + " cannot be read: remove it to send all of the events in again."}
 	}
-	if kept.Size != size {
-		return at, failure{statusRefused, "The file " + name + " is another than the one that was being imported: give it another name, or remove " + name + placeSuffix + "."}
+	if kept.Size != p.Size || kept.Begins != p.Begins {
+		return failure{statusRefused, "The file " + name + " is another than the one that was being imported: give it another name, or remove " + name + placeSuffix + "."}
 	}
-	return kept, nil
+	*p = kept
+	return nil
 }
 
 func (p reached) write(name string) error {
@@ -315,49 +332,25 @@ func (c *counting) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// An importBar shows how far an import is: as one line on a terminal, else a line every
-// ten seconds.
-type importBar struct {
-	out         io.Writer
-	quiet       bool
-	name        string
-	size        int64
-	began, last time.Time
-	first       int64 // bytes that an earlier run had done
-	stored      int
-	shown       bool
+// A speed tells how fast an import is, and how long it will take.
+type speed struct {
+	bar    progress
+	name   string
+	size   int64
+	began  time.Time
+	before int64 // bytes that an earlier run had done
+	stored int
 }
 
-func (b *importBar) show(read int64) {
-	file, ok := b.out.(*os.File)
-	terminal := ok && term.IsTerminal(int(file.Fd()))
-	every := 10 * time.Second
-	if terminal {
-		every = time.Second / 5
+// show tells it, with so many bytes read.
+func (s *speed) show(read int64) {
+	took := time.Since(s.began)
+	if s.bar.last.IsZero() {
+		s.before = read
 	}
-	if b.last.IsZero() {
-		b.last, b.first = b.began, read
-	}
-	if b.quiet || time.Since(b.last) < every {
-		return
-	}
-	b.last = time.Now()
-	took := time.Since(b.began)
 	left := "?"
-	if done := read - b.first; done > 0 {
-		left = (time.Duration(float64(took) * float64(b.size-read) / float64(done))).Round(time.Second).String()
+	if done := read - s.before; done > 0 {
+		left = (time.Duration(float64(took) * float64(s.size-read) / float64(done))).Round(time.Second).String()
 	}
-	line := fmt.Sprintf("%s: %d %%, %.0f events/s, %s left", b.name, 100*read/max(b.size, 1), float64(b.stored)/took.Seconds(), left)
-	if terminal {
-		b.shown = true
-		fmt.Fprintf(b.out, "\r\x1b[K%s", line)
-		return
-	}
-	fmt.Fprintln(b.out, line)
-}
-
-func (b *importBar) end() {
-	if b.shown {
-		fmt.Fprint(b.out, "\r\x1b[K")
-	}
+	s.bar.show("%s: %d %%, %.0f events/s, %s left", s.name, 100*read/max(s.size, 1), float64(s.stored)/took.Seconds(), left)
 }

@@ -36,14 +36,7 @@ func changeOptOutsCommand(name, short string, change func(*client.Client, contex
 	}
 	n.register(c)
 	p.register(c)
-	c.RunE = n.run(func(ctx context.Context, c *cobra.Command, to *client.Client, args []string) error {
-		if err := ownOnly(to, "opt-out"); err != nil {
-			return err
-		}
-		ids, err := p.read(c, args)
-		if err != nil {
-			return err
-		}
+	c.RunE = n.run(p.optOut(func(ctx context.Context, c *cobra.Command, to *client.Client, ids []string) error {
 		var sum client.OptOutChange
 		for len(ids) > 0 {
 			part := ids[:min(client.Most, len(ids))]
@@ -61,10 +54,24 @@ func changeOptOutsCommand(name, short string, change func(*client.Client, contex
 		if sum.UnderWay > 0 {
 			text += fmt.Sprintf(" What was under way may still be stored for %s.", count(sum.UnderWay, "second"))
 		}
-		_, err = fmt.Fprintln(c.OutOrStdout(), text)
+		_, err := fmt.Fprintln(c.OutOrStdout(), text)
 		return err
-	})
+	}))
 	return c
+}
+
+// optOut is a command about the opt-outs of people, who are its arguments or in a file.
+func (p *people) optOut(do connected) connected {
+	return func(ctx context.Context, c *cobra.Command, to *client.Client, args []string) error {
+		if err := ownOnly(to, "opt-out"); err != nil {
+			return err
+		}
+		ids, err := p.read(c, args)
+		if err != nil {
+			return err
+		}
+		return do(ctx, c, to, ids)
+	}
 }
 
 func testOptOutsCommand() *cobra.Command {
@@ -77,14 +84,7 @@ func testOptOutsCommand() *cobra.Command {
 	}
 	n.register(c)
 	p.register(c)
-	c.RunE = n.run(func(ctx context.Context, c *cobra.Command, to *client.Client, args []string) error {
-		if err := ownOnly(to, "opt-out"); err != nil {
-			return err
-		}
-		ids, err := p.read(c, args)
-		if err != nil {
-			return err
-		}
+	c.RunE = n.run(p.optOut(func(ctx context.Context, c *cobra.Command, to *client.Client, ids []string) error {
 		for start := 0; start < len(ids); start += client.Most {
 			out, err := to.TestOptOuts(ctx, ids[start:min(start+client.Most, len(ids))])
 			if err != nil {
@@ -97,7 +97,7 @@ func testOptOutsCommand() *cobra.Command {
 			}
 		}
 		return nil
-	})
+	}))
 	return c
 }
 
