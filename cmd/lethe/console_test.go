@@ -37,7 +37,7 @@ func TestSignInInABrowser(t *testing.T) {
 		}
 		return out.StatusCode, string(text)
 	}
-	if status, text := read(browser.Get(p.URL + "/")); status != 200 || !strings.Contains(text, "<code>lethe sign-in EMAIL</code>") || !strings.Contains(text, `href="/sign-in/provider"`) {
+	if status, text := read(browser.Get(p.URL + "/")); status != 200 || !strings.Contains(text, "<code>lethe sign-in EMAIL --data DIRECTORY</code>") || !strings.Contains(text, `href="/sign-in/provider"`) {
 		t.Errorf("before: %d %s", status, text)
 	}
 	link := strings.TrimSpace(must(t, "sign-in", demoOwner, "--data", data))

@@ -52,6 +52,15 @@ LETHE_CANCEL_WINDOW, --listen is LETHE_LISTEN. A flag wins.`,
 	return c
 }
 
+// linkCommand is how whoever administers this server makes a link to sign in, as pages
+// say that anybody may open: where the data is, is not for them.
+func (s settings) linkCommand() string {
+	if s.data == defaultData {
+		return "lethe sign-in EMAIL"
+	}
+	return "lethe sign-in EMAIL --data DIRECTORY"
+}
+
 // serve runs until the first Ctrl-C or SIGTERM. The second ends the program at
 // once, as is safe at any moment.
 func (s settings) serve(c *cobra.Command) error {
@@ -117,7 +126,7 @@ func (s settings) run(ctx context.Context, c *cobra.Command, p *local.Platform, 
 	go func() { worked <- p.Run(work) }()
 	signInURL := func(link string) string { return dsr.LinkURL(s.base(s.address(l)), link) }
 	pages := console.New(console.Parts{
-		Accounts: accounts, Service: service, Mails: s.delivers(), LinkCommand: "lethe sign-in EMAIL", PublicURL: s.base(s.address(l)), OIDC: s.oidc.provider(),
+		Accounts: accounts, Service: service, Mails: s.delivers(), LinkCommand: s.linkCommand(), PublicURL: s.base(s.address(l)), OIDC: s.oidc.provider(),
 		Keys: p.SessionKeys, Clock: p.Clock, Log: log,
 	})
 	h := api.New(api.Parts{

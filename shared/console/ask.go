@@ -125,6 +125,9 @@ func submit(of dsr.Type) page {
 			return err
 		}
 		a.fill(f)
+		if a.key == "" {
+			return kind.Say(kind.Invalid, "This form is not whole. Open its page again, and send it from there.")
+		}
 		step := f.Get("step")
 		if step == stepChange {
 			return v.showAsk(http.StatusOK, a)
@@ -173,6 +176,14 @@ func (a *ask) fill(f filled) {
 	a.key = f.Get("key")
 	a.compliance, a.disclosure = dsr.Compliance(f.Get("compliance")), dsr.Disclosure(f.Get("disclosure"))
 	a.window, a.from, a.to = f.Get("window"), f.Get("from"), f.Get("to")
+	if a.compliance == dsr.GDPR { // the script leaves out what does not count then
+		if !f.Has("disclosure") {
+			a.disclosure = dsr.Data
+		}
+		if !f.Has("window") {
+			a.window = windowYear
+		}
+	}
 	a.subject, a.block = strings.TrimSpace(f.Get("subject_request_id")), f.Get("block") != ""
 	a.id, a.column, a.count = f.Get("id"), strings.ReplaceAll(f.Get("column"), "\r\n", "\n"), f.Get("count")
 	switch {
@@ -182,6 +193,8 @@ func (a *ask) fill(f filled) {
 		var err error
 		if a.column, err = dsr.ColumnText(f.file); err != nil {
 			a.column, a.wrong["file"] = "", kind.Sentence(err)
+		} else if strings.TrimSpace(a.column) == "" {
+			a.column, a.wrong["file"] = "", "The file is empty. Choose one with an identifier on each line."
 		}
 	}
 }
@@ -314,7 +327,7 @@ func (v *visit) submit(a *ask, sub dsr.Submission, step string) error {
 			v.troubled("a request was not submitted", err)
 		}
 		return again(status, err)
-	case a.token != "":
+	case step == stepToken: // one was made, now or when the form was sent before
 		return v.showSubmitted(a, r)
 	}
 	return v.redirect(requestsPath + "/" + r.Task)

@@ -131,6 +131,13 @@ func TestTheFormOfAnExport(t *testing.T) {
 	if r.Type != dsr.Export || r.Compliance != dsr.GDPR || r.Disclosure != dsr.Data || r.Requester != pat || r.SubjectRequestID != name || r.ProjectName != "Shop" || w.idsOf(r) != "ada" {
 		t.Errorf("got %+v of %q", r, w.idsOf(r))
 	}
+	// As the script sends it, which leaves out what counts only under the CCPA.
+	without := w.filled("eve")
+	delete(without, "disclosure")
+	delete(without, "window")
+	if r := w.submitted(b.send("/exports/new", without, nil)); r.Disclosure != dsr.Data || r.Period != (dsr.Period{}) {
+		t.Errorf("got %+v", r)
+	}
 	// As a browser of before forms with files.
 	r = w.submitted(b.do("POST", "/exports/new", but(w.filled("bob"), "compliance", "ccpa", "disclosure", "SOURCES", "window", "days", "from", "2026-01-31", "to", "2026-02-01")))
 	if from, to := "2026-01-31 00:00:00 +0000 UTC", "2026-02-01 23:59:59.999 +0000 UTC"; r.Compliance != dsr.CCPA || r.Disclosure != dsr.Sources || r.Period.From.String() != from || r.Period.To.String() != to {
@@ -178,6 +185,7 @@ func TestFormsThatCannotBeSubmitted(t *testing.T) {
 		"a bad line":          {"exports", []string{"id", ""}, "bob\nnull\n", "column", "One line cannot be used"},
 		"no text":             {"deletions", []string{"id", ""}, "b\x00", "file", "CSV UTF-8"},
 		"no identifiers":      {"deletions", []string{"id", ""}, "distinct_id\n", "column", "no identifier"},
+		"an empty file":       {"exports", []string{"id", ""}, "\ufeff\r\n \r\n", "file", "The file is empty"},
 		"a huge file":         {"exports", []string{"id", ""}, strings.Repeat("0123456789\n", 400_000), "file", "more than 3 megabytes"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -263,6 +271,9 @@ func TestAFormIsSubmittedOnce(t *testing.T) {
 	if again := w.submitted(b.send("/exports/new", w.filled("ada"), nil)); again.Task != first.Task {
 		t.Error("the same form made two requests")
 	}
+	if a := b.send("/exports/new", but(w.filled("cy"), "key", ""), nil); a.Code != http.StatusBadRequest || !strings.Contains(a.text, "This form is not whole") {
+		t.Errorf("without its key: %d %s", a.Code, a.text)
+	}
 	for _, changed := range []url.Values{w.filled("bob"), but(w.filled("ada"), "key", "L"), but(w.filled("ada"), "compliance", "ccpa"), but(w.filled("ada"), "subject_request_id", "0b8e3d4c-5a6f-4e21-9c7d-1f2a3b4c5d6e")} {
 		if w.submitted(b.send("/exports/new", changed, nil)).Task == first.Task {
 			t.Errorf("%v is taken for another", changed)
@@ -308,9 +319,10 @@ func TestATokenIsMadeInPlace(t *testing.T) {
 	if who, err := w.accounts.Bearer(t.Context(), token); err != nil || who.Name != kim {
 		t.Errorf("the token is of %q, %v", who.Name, err)
 	}
-	// The page loaded again leads to the request, and makes nothing.
-	if r := w.submitted(b.send("/exports/new", form, nil)); r.Task != w.requests()[0].Task || w.idsOf(r) != "ada|bob" {
-		t.Errorf("again: %+v", r)
+	// The page loaded again, or a second click, makes nothing, and says where the token is.
+	a = b.send("/exports/new", form, nil)
+	if a.Code != http.StatusOK || len(w.requests()) != 1 || !strings.Contains(a.text, `href="/requests/`+w.requests()[0].Task+`"`) || !strings.Contains(a.text, "made no other") || strings.Contains(a.text, account.TokenPrefix) {
+		t.Errorf("again: %d, %d requests: %s", a.Code, len(w.requests()), a.text)
 	}
 	if tokens, err := w.accounts.Tokens(t.Context(), kim); err != nil || len(tokens) != 1 {
 		t.Errorf("%d tokens, %v", len(tokens), err)

@@ -215,9 +215,14 @@ func (v *visit) canBeCancelled() string {
 	return "For " + lasting(v.Service.Settings.CancelWindow) + " after it is submitted the deletion can be cancelled on its page, which shows what would go. Then nothing brings the data back."
 }
 
-// showSubmitted shows the token that was made with a request, and leads to that.
+// showSubmitted shows the token that was made with a request, and leads to that. Where the
+// form came a second time, as by two clicks, the answer that had the token may be lost.
 func (v *visit) showSubmitted(a *ask, r dsr.Request) error {
-	return v.show(http.StatusOK, "Your request was submitted", a.tokenOnce(), html.P(leads(requestsPath+"/"+r.Task, "Go to the request")))
+	token := say("You had a GDPR token that works when this form came, so it made no other. If it came twice, as by two clicks, the answer to the first had the token, and it is not shown again: if a program is to use it, replace it in your personal settings.")
+	if a.token != "" {
+		token = a.tokenOnce()
+	}
+	return v.show(http.StatusOK, "Your request was submitted", token, html.P(leads(requestsPath+"/"+r.Task, "Go to the request")))
 }
 
 var disclosureNames = map[dsr.Disclosure]string{dsr.Data: "Data", dsr.Categories: "Categories", dsr.Sources: "Sources"}

@@ -28,14 +28,13 @@ func home(v *visit) error {
 	return v.show(http.StatusOK, "Data & Privacy",
 		cards,
 		html.H2(text("You")),
-		html.P(text("You are signed in as "), html.Strong(text(v.actor.Name)), text(". A session ends after 8 hours.")),
+		html.P(text("You are signed in as "), html.Strong(text(v.actor.Name)), text(". A session ends after 8 hours. To end all of them now, go to your "), link(personalPath, "personal settings"), text(".")),
 		say(organisation),
 		html.H3(html.ID("projects"), text("Your projects")),
-		scrolled("projects", gomponents.Group{column("Project"), column("Id"), column("Your role")},
+		scrolled("projects", gomponents.Group{column("Project"), column("Project id"), column("Your role")},
 			gomponents.Map(standing.Projects, func(p account.Place) node {
 				return html.Tr(html.Td(text(p.Name)), html.Td(text(p.ID)), html.Td(text(string(p.Role))))
-			})),
-		form(signOutPath, hidden("everywhere", "1"), button("Sign out in every browser", html.Class("second"))))
+			})))
 }
 
 func card(title, what, to, label string) node {

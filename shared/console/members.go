@@ -80,7 +80,7 @@ func (p place) show(v *visit) error {
 }
 
 // ofProject is a page about the project that its path names, for owners and admins of
-// it. Who is none is not told whether there is one of this number.
+// it. Who is none is not told whether there is one of this id.
 func ofProject(to func(*visit, place) error) page {
 	return signedIn(func(v *visit) error {
 		p, err := v.Accounts.Project(v.r.Context(), v.r.PathValue("id"))
@@ -91,7 +91,7 @@ func ofProject(to func(*visit, place) error) page {
 			return err
 		}
 		if p.ID == "" {
-			return kind.Say(kind.NotFound, "There is no project of this number. The list of projects has those that there are.")
+			return kind.Say(kind.NotFound, "There is no project of this id. The list of projects has those that there are.")
 		}
 		return to(v, place{p, projectsPath + "/" + p.ID})
 	})
@@ -134,7 +134,7 @@ func projects(v *visit) error {
 	})
 	b := v.blank("project")
 	return v.show(v.status(), "Projects",
-		table("projects", "Your projects", []string{"Project", "Number", "Your role"}, rows, "You have a role in no project. Ask an owner or admin of the organisation for one."),
+		table("projects", "Your projects", []string{"Project", "Project id", "Your role"}, rows, "You have a role in no project. Ask an owner or admin of the organisation for one."),
 		gomponents.If(!handles(standing.Organisation), say("Owners and admins of a project see its name as a link, and manage it there. New projects are made by owners and admins of the organisation.")),
 		gomponents.If(handles(standing.Organisation), gomponents.Group{
 			html.H2(text("New project")),
@@ -158,7 +158,7 @@ func makeProject(v *visit) error {
 	if err != nil {
 		return v.anew(err, "project", "name", projects)
 	}
-	return v.showOnce("New project", projectsPath+"/"+made.ID, "The project "+made.Name+" was made. Its number is "+made.ID+".",
+	return v.showOnce("New project", projectsPath+"/"+made.ID, "The project "+made.Name+" was made. Its id is "+made.ID+".",
 		secret{"token", "Project token", made.Token}, secret{"secret", "API secret", made.Secret})
 }
 

@@ -22,7 +22,7 @@ func showProject(v *visit, p place) error {
 	rename, transfer := v.blank("rename"), v.blank("transfer")
 	return v.show(v.status(), p.Name, v.parts(p), v.news(v.memberNews()),
 		html.Dl(
-			html.Div(html.Dt(text("Number")), html.Dd(text(p.ID))),
+			html.Div(html.Dt(text("Project id")), html.Dd(text(p.ID))),
 			html.Div(html.Dt(text("Made")), html.Dd(text(day(p.Created)))),
 			html.Div(html.Dt(text("Project token")), html.Dd(html.Code(text(p.Token)), text(" – no secret: it stands in every page and app that sends data"))),
 		),

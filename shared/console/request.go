@@ -60,10 +60,13 @@ func (r shown) zone() string {
 // held reports whether the request waits for somebody to confirm it.
 func (r shown) held() bool { return r.Status.Open() && r.Hold != "" }
 
-// cancellable reports whether dsr.Service.Cancel would take it.
-func (r shown) cancellable() bool {
-	return r.Status.Open() && r.Status != dsr.Started && !r.Begun() && (r.Type == dsr.Deletion || r.held())
+// cancellable reports whether dsr.Service.Cancel would take a request.
+func cancellable(r dsr.Request) bool {
+	return r.Status.Open() && r.Status != dsr.Started && !r.Begun() && (r.Type == dsr.Deletion || r.Hold != "")
 }
+
+// abandonable reports whether one that broke can be given up.
+func abandonable(r dsr.Request) bool { return r.Broken && !r.Begun() }
 
 // inWindow reports whether a deletion waits out the time in which it can be cancelled.
 func (r shown) inWindow() bool {
@@ -95,9 +98,9 @@ func (r shown) state() node {
 		html.P(html.Class("state"), html.Strong(text(statusOfRequest(r.Request, r.now))), progress(r.Request)),
 		gomponents.If(r.Reason != "", html.P(html.Class("warning"), text(r.Reason))),
 		gomponents.If(r.Overdue(r.now), html.P(html.Class("warning"), text("This request is overdue: the person should have had an answer by "+spoken(r.Day(r.Due))+"."))),
-		gomponents.Iff(r.Type == dsr.Deletion && r.cancellable() && r.looked(), r.preview),
+		gomponents.Iff(r.Type == dsr.Deletion && cancellable(r.Request) && r.looked(), r.preview),
 		gomponents.If(r.inWindow(), html.P(text("Nothing is erased yet. It can be cancelled until "), when(r.Window), text("; then the deletion begins, and nothing brings the data back."))),
-		gomponents.If(r.Type == dsr.Deletion && r.Status.Open() && !r.cancellable(), say("The deletion has begun, and can no longer be cancelled.")),
+		gomponents.If(r.Type == dsr.Deletion && r.Status.Open() && !cancellable(r.Request), say("The deletion has begun, and can no longer be cancelled.")),
 		gomponents.If(r.Withdrawn, html.P(text("The file was withdrawn, because data of a person in it was erased since by "), link(requestsPath+"/"+r.WithdrawnBy, "this deletion"), text(". Make a new request if a copy is needed."))),
 		gomponents.If(r.Type == dsr.Export && r.Status == dsr.Success && !r.ready && !r.Withdrawn, say("The file has reached the end of its life and was deleted. Make a new request if a copy is needed.")),
 	}
@@ -118,9 +121,9 @@ func (r shown) actions() node {
 		gomponents.If(r.ready, html.P(leads(to+"/download", "Download the file"), text(fmt.Sprintf(" %s, until ", bytesOf(r.ArchiveSize))), when(r.Finished.Add(r.Service.Settings.ArchiveLife)))),
 		gomponents.If(r.Type == dsr.Deletion && r.Begun() && !r.Status.Open(), html.P(leads(to+"/certificate", "View the certificate"))),
 		gomponents.If(r.held(), act("confirm", "Confirm")),
-		gomponents.If(r.cancellable(), act("cancel", "Cancel the "+string(r.Type), html.Class("second"))),
+		gomponents.If(cancellable(r.Request), act("cancel", "Cancel the "+string(r.Type), html.Class("second"))),
 		gomponents.If(r.Status == dsr.Failure && !r.IDsGone, act("rerun", "Run again")),
-		gomponents.If(r.Broken && !r.Begun(), gomponents.Group{
+		gomponents.If(abandonable(r.Request), gomponents.Group{
 			say("Giving it up says that it is not to be completed: nobody is reminded of it any more."),
 			act("cancel", "Give up", html.Class("second"))}),
 	)
@@ -155,11 +158,12 @@ func (r shown) facts() facts {
 }
 
 func (r shown) timeline() node {
+	stands := statusOfRequest(r.Request, r.now)
 	return gomponents.Group{
 		html.H2(text("What happened")),
 		html.Ol(html.Class("timeline"), gomponents.Map(r.Timeline, func(c dsr.Change) node {
 			return html.Li(when(c.Time), text(" "+statusNames[c.Status]+" "), html.Code(text(string(c.Status))))
-		})),
+		}), gomponents.If(r.Status.Open() && stands != statusNames[r.Status], html.Li(text("Now: "+stands)))),
 	}
 }
 

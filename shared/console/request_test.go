@@ -166,7 +166,7 @@ func TestThePageOfADeletion(t *testing.T) {
 	r := w.submit(dsr.Deletion, "ada")
 	page := "/requests/" + r.Task
 	w.plan(r)
-	b.get(page).wants(t, "in its window", 200, "Waits, can be cancelled", `data-every="30"`, "What would go: <strong>3 events, 0 profiles</strong> of 1 of 1 identifier, 30.0 % of the project’s data", "It can be cancelled until", "Cancel the deletion", "!Run again", "!certificate")
+	b.get(page).wants(t, "in its window", 200, "Waits, can be cancelled", `data-every="30"`, "What would go: <strong>3 events, 0 profiles</strong> of 1 of 1 identifier, 30.0 % of the project’s data", "It can be cancelled until", "<li>Now: Waits, can be cancelled</li>", "Cancel the deletion", "!Run again", "!certificate")
 	w.advance(2 * time.Hour)
 	b = w.as(pat)
 	w.task(w.service.Begin, dsr.Step{Task: r.Task, Attempt: r.Attempt})
@@ -183,7 +183,9 @@ func TestThePageOfADeletion(t *testing.T) {
 
 	cancelled := w.submit(dsr.Deletion, "bob")
 	page = "/requests/" + cancelled.Task
-	if a := b.do("POST", page+"/cancel", nil); a.Code != http.StatusSeeOther || a.Header().Get("Location") != page {
+	b.do("POST", page+"/cancel", nil).wants(t, "cancel asks", 200, "<h1>Cancel the deletion</h1>", "no data is erased", "1 identifier in the project Shop", `href="`+page+`">No, go back`, "!bob")
+	b.get(page).wants(t, "not cancelled yet", 200, "Cancel the deletion")
+	if a := b.do("POST", page+"/cancel", url.Values{"sure": {"1"}}); a.Code != http.StatusSeeOther || a.Header().Get("Location") != page {
 		t.Errorf("cancel: %d to %q", a.Code, a.Header().Get("Location"))
 	}
 	b.get(page).wants(t, "cancelled", 200, "Cancelled", "!Cancel the deletion", "!certificate")
@@ -248,7 +250,8 @@ func TestWhatBrokeIsRunAgainOrGivenUp(t *testing.T) {
 		t.Errorf("rerun: %d %s", a.Code, a.text)
 	}
 	b.get("/requests/"+again.Task).wants(t, "run again", 200, "Accepted")
-	if a := b.do("POST", "/requests/"+given.Task+"/cancel", nil); a.Code != http.StatusSeeOther {
+	b.do("POST", "/requests/"+given.Task+"/cancel", nil).wants(t, "giving up asks", 200, "<h1>Give up the export</h1>", "cannot be run again")
+	if a := b.do("POST", "/requests/"+given.Task+"/cancel", url.Values{"sure": {"1"}}); a.Code != http.StatusSeeOther {
 		t.Errorf("give up: %d %s", a.Code, a.text)
 	}
 	b.get("/requests/"+given.Task).wants(t, "given up", 200, "It was given up", "!Give up<")

@@ -34,7 +34,7 @@ var requestRoutes = map[string]page{
 	"GET " + requestPath + "/certificate":      signedIn(showCertificate),
 	"GET " + requestPath + "/certificate.json": signedIn(certificate),
 
-	"POST " + requestPath + "/cancel":    signedIn(change((*dsr.Service).GiveUp)),
+	"POST " + requestPath + "/cancel":    signedIn(giveUp),
 	"POST " + requestPath + "/confirm":   signedIn(change((*dsr.Service).Confirm)),
 	"POST " + requestPath + "/rerun":     signedIn(change((*dsr.Service).Rerun)),
 	"POST " + requestPath + "/extension": signedIn(extend),
@@ -80,6 +80,34 @@ func change(do func(s *dsr.Service, ctx context.Context, project, task string, b
 		_, err = do(v.Service, v.r.Context(), project.ID, task, v.by())
 		return v.changed(project, task, err, "")
 	}
+}
+
+// giveUp cancels the request that the address names, or closes one that broke, once
+// somebody has said that they are sure.
+func giveUp(v *visit) error {
+	project, task, err := v.named()
+	if err != nil {
+		return err
+	}
+	r, err := v.Service.Get(v.r.Context(), project.ID, task)
+	if err != nil {
+		return err
+	}
+	if v.sure() || !cancellable(r) && !abandonable(r) { // then it is refused with the reason
+		return change((*dsr.Service).GiveUp)(v)
+	}
+	what := string(r.Type)
+	title, sentence := "Cancel the "+what, "It is not carried out: no data is erased. It cannot be taken up again."
+	switch {
+	case abandonable(r):
+		title, sentence = "Give up the "+what, "It stays failed, cannot be run again, and nobody is reminded of it any more."
+	case r.Type == dsr.Export:
+		sentence = "It is not carried out: no file is made. It cannot be taken up again."
+	}
+	return v.ask(title, title, requestsPath+"/"+task, []string{
+		"This " + what + " is of " + identifiers(r.Count) + " in the project " + project.Name + ". " + sentence,
+		"The person’s right does not end with it: if they still want it, make a new request, and answer by " + spoken(r.Day(r.Due)) + ".",
+	})
 }
 
 // extend moves the due date of the request that the address names.

@@ -24,6 +24,27 @@ for (const field of document.querySelectorAll("[data-copy]")) {
   field.after(row);
 }
 
+// What counts only under the CCPA is hidden under the GDPR, and not sent then. What was
+// typed there is there again when somebody changes their mind.
+function hide() {
+  const gdpr = document.getElementById("compliance-gdpr")?.checked;
+  for (const control of document.querySelectorAll(".ccpa :is(input, select)")) control.disabled = gdpr;
+}
+
+// The second of two clicks sends nothing: the answer to the first may have a secret that
+// is shown once.
+function once(event) {
+  const { dataset, method } = event.target;
+  if (method !== "post") return;
+  if (dataset.sent) event.preventDefault();
+  dataset.sent = "1";
+  setTimeout(() => delete dataset.sent, 3000); // the answer may never come
+}
+
+document.addEventListener("change", hide);
+document.addEventListener("submit", once);
+window.addEventListener("pageshow", hide); // also of a page that was gone back to
+
 // A part of the page that tells how requests stand fetches itself again, as long as it
 // says every how many seconds. Where somebody is in it, and how far they have moved a
 // table, stays; while something is typed there, all of it does.

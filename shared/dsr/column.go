@@ -1,9 +1,9 @@
 package dsr
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/csv"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -50,29 +50,22 @@ func ColumnText(file []byte) (string, error) {
 }
 
 // ParseColumn reads a column of identifiers: CSV with one field to a line, with or
-// without a header, quotation marks and blank lines.
+// without a header, quotation marks and blank lines. No identifier goes over the end of a
+// line, so each is read by itself, and one that is wrong hides no other.
 func ParseColumn(column string) Column {
 	var l Column
 	seen := map[kind.Subject]bool{}
-	in := csv.NewReader(strings.NewReader(column))
-	in.FieldsPerRecord, in.ReuseRecord = -1, true
-	for first := true; ; {
-		record, err := in.Read()
-		if err == io.EOF {
-			return l
-		}
-		var syntax *csv.ParseError
-		if errors.As(err, &syntax) {
-			l.Bad, first = append(l.Bad, BadLine{syntax.StartLine, "has a quotation mark that does not close at its end, or one within: put the whole identifier into quotation marks, and double each that belongs to it"}), false
-			continue
-		}
-		number, _ := in.FieldPos(0)
-		if len(record) == 1 && strings.TrimSpace(record[0]) == "" {
+	buffer := bufio.NewReader(nil)
+	first, number := true, 0
+	for line := range strings.Lines(column) {
+		number++
+		buffer.Reset(strings.NewReader(line))
+		id, reason := idOf(line, buffer)
+		if id == "" && reason == "" {
 			continue
 		}
 		was := first
 		first = false
-		id, reason := idOf(record)
 		switch {
 		case reason != "":
 			l.Bad = append(l.Bad, BadLine{number, reason})
@@ -85,15 +78,26 @@ func ParseColumn(column string) Column {
 			l.IDs = append(l.IDs, string(id))
 		}
 	}
+	return l
 }
 
-// idOf is the identifier of a line, or why there is none.
-func idOf(record []string) (kind.Subject, string) {
-	if len(record) > 1 {
-		return "", fmt.Sprintf("has %d columns: leave the one with the identifiers, and put one with a comma into quotation marks", len(record))
-	}
-	if strings.Contains(record[0], "\n") {
-		return "", "opens a quotation mark that does not close at its end"
+// idOf is the identifier of a line, or why there is none; of a blank line neither. What
+// parts the columns in files of some programs may also be part of an identifier, and is
+// taken for that only within quotation marks.
+func idOf(line string, in io.Reader) (kind.Subject, string) {
+	const leave = "leave the one with the identifiers, and put one with a %s into quotation marks"
+	record, err := csv.NewReader(in).Read()
+	switch quoted := strings.Contains(line, `"`); {
+	case err == io.EOF || len(record) == 1 && strings.TrimSpace(record[0]) == "":
+		return "", ""
+	case err != nil:
+		return "", "has a quotation mark that does not close at its end, or one within: put the whole identifier into quotation marks, and double each that belongs to it"
+	case len(record) > 1:
+		return "", fmt.Sprintf("has %d columns: "+leave, len(record), "comma")
+	case !quoted && strings.Contains(strings.TrimSpace(line), "\t"):
+		return "", fmt.Sprintf("has a tab, as between two columns: "+leave, "tab")
+	case !quoted && strings.Contains(line, ";"):
+		return "", fmt.Sprintf("has a semicolon, as between two columns: "+leave, "semicolon")
 	}
 	id, err := kind.ParseSubject(record[0])
 	return id, kind.Sentence(err)

@@ -172,6 +172,8 @@ async function ask(context, page, { name, scripts, scheme, single, several, toke
   const state = log.getByRole("row").filter({ hasText: page.url().split("/").pop() }).getByRole("cell").last();
   await state.filter({ hasText: "Waits, can be cancelled" }).waitFor();
   await press("Cancel the deletion");
+  await look("Cancel the deletion", "cancel");
+  await press("Cancel the deletion");
   await until("Cancelled");
   if (!scripts) await log.getByRole("link", { name: "Reload", exact: true }).click();
   await state.filter({ hasText: "Cancelled" }).waitFor();
