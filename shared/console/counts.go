@@ -1,6 +1,7 @@
 package console
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -78,8 +79,8 @@ func (v *visit) states(p place) (node, error) {
 	var rows []node
 	for _, s := range allStates {
 		exports, deletions := of[dsr.Export][s], of[dsr.Deletion][s]
-		bars = append(bars, bar{string(s), exports + deletions})
-		rows = append(rows, html.Tr(cell(string(s)), cell(decimal(exports)), cell(decimal(deletions))))
+		bars = append(bars, bar{statusNames[s], exports + deletions})
+		rows = append(rows, html.Tr(cell(statusNames[s]), cell(decimal(exports)), cell(decimal(deletions))))
 	}
 	about := "All " + count(total, "request", "requests") + " that are kept."
 	if total > mostCounted {
@@ -102,8 +103,9 @@ type bar struct {
 // The size of a chart, in units of its own.
 const (
 	chartWidth, chartHeight = 640, 160
-	chartFoot               = 20 // for the names of bars
-	leastBar                = 3  // so that one is told from none
+	chartFoot               = 20     // for the names of bars
+	chartHead, chartSide    = 24, 64 // for the scale
+	leastBar                = 3      // so that one is told from none
 )
 
 // chart draws bars. Whoever cannot see them is told what they are, and reads the table
@@ -139,9 +141,18 @@ func chart(id, title string, bars []bar) node {
 	return gomponents.Group{
 		html.H2(text(title)),
 		html.SVG(html.Class("chart"), html.Role("img"), html.Aria("labelledby", id+"-title "+id+"-desc"),
-			gomponents.Attr("viewBox", "0 0 "+strconv.Itoa(chartWidth)+" "+strconv.Itoa(chartHeight+chartFoot)),
+			gomponents.Attr("viewBox", fmt.Sprintf("%d %d %d %d", -chartSide, -chartHead, chartSide+chartWidth, chartHead+chartHeight+chartFoot)),
 			svg("title", html.ID(id+"-title"), text(title)), svg("desc", html.ID(id+"-desc"), text(description)),
-			svg("line", at("x1", 0), at("y1", chartHeight), at("x2", chartWidth), at("y2", chartHeight)), drawn),
+			level(0, 0), gomponents.If(most.n > 0, level(1, most.n)), gomponents.If(most.n > 1, level(float64(most.n/2)/float64(most.n), most.n/2)), drawn),
+	}
+}
+
+// level is a line across a chart, at a part of its height, that says what that stands for.
+func level(part float64, n int64) node {
+	y := chartHeight * (1 - part)
+	return gomponents.Group{
+		svg("line", at("x1", -chartSide), at("y1", y), at("x2", chartWidth), at("y2", y)),
+		gomponents.If(n > 0, svg("text", at("x", -chartSide), at("y", y-4), text(decimal(n)))),
 	}
 }
 

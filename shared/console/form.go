@@ -124,9 +124,17 @@ func (v *visit) overlap() (time.Duration, error) {
 // sending it again, as a browser does that loads the page anew, makes no second.
 func once() node { return hidden("once", rand.Text()) }
 
-// takeOnce takes the key of a form; kind.Conflict where it was sent before.
-func (v *visit) takeOnce() error {
-	return v.Accounts.Once(v.r.Context(), v.actor.Name, v.r.PostFormValue("once"))
+// takeOnce does what a form is for under its key; kind.Conflict where it was sent before.
+func (v *visit) takeOnce(do func() error) error {
+	return v.Accounts.Once(v.r.Context(), v.actor.Name, v.r.PostFormValue("once"), do)
+}
+
+// unlessSent is the field that an error of takeOnce is about, or the form as a whole.
+func unlessSent(err error, field string) string {
+	if kind.Of(err) == kind.Conflict {
+		return ""
+	}
+	return field
 }
 
 // sure reports whether a form comes from the page that asks before something ends.

@@ -176,15 +176,9 @@ func (v *visit) listed(q query) (listing, error) {
 		all, _, err = v.Service.ListOnly(v.r.Context(), q.project.ID, only, 1, dsr.MostFiltered)
 		all = slices.DeleteFunc(all, func(r dsr.Request) bool { return !q.fits(r) })
 	case q.sort == newest && q.compliance == "" && q.status == "":
-		list := func(page int) ([]dsr.Request, int, error) {
+		found, p, err := paged(v, requestsOfPage, func(page int) ([]dsr.Request, int, error) {
 			return v.Service.List(v.r.Context(), q.project.ID, q.of, page, requestsOfPage)
-		}
-		number, _ := strconv.Atoi(v.r.FormValue("page"))
-		found, total, err := list(min(max(number, 1), 1_000_000))
-		p := pageOf(v, total, requestsOfPage)
-		if len(found) == 0 && total > 0 && err == nil { // beyond the last
-			found, _, err = list(p.number)
-		}
+		})
 		return listing{found, p, true}, err
 	default:
 		all, whole, err = v.Service.Filter(v.r.Context(), q.project.ID, q.of, q.fits)
@@ -313,6 +307,19 @@ func (q query) list(found []dsr.Request, now time.Time) node {
 	}))
 }
 
+// pageSize is how many entries a page of a list has that nobody sorts.
+const pageSize = 50
+
+// pageAddress is where the pages of such a list are.
+func pageAddress(path string) func(n int) string {
+	return func(n int) string {
+		if n == 1 {
+			return path
+		}
+		return path + "?page=" + strconv.Itoa(n)
+	}
+}
+
 // Pages are where a long list is cut.
 type pages struct{ number, all, from, to, total int }
 
@@ -324,6 +331,17 @@ func pageOf(v *visit, total, size int) pages {
 	p.from = (p.number - 1) * size
 	p.to = min(p.from+size, total)
 	return p
+}
+
+// paged reads the page of a list that the address asks for, or the last there is.
+func paged[T any](v *visit, size int, list func(page int) ([]T, int, error)) ([]T, pages, error) {
+	number, _ := strconv.Atoi(v.r.FormValue("page"))
+	found, total, err := list(min(max(number, 1), 1_000_000))
+	p := pageOf(v, total, size)
+	if len(found) == 0 && total > 0 && err == nil { // beyond the last
+		found, _, err = list(p.number)
+	}
+	return found, p, err
 }
 
 // ways leads to the pages around, by their address.

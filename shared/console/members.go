@@ -8,6 +8,7 @@ import (
 	"maragu.dev/gomponents/html"
 
 	"lethe/shared/account"
+	"lethe/shared/dsr"
 	"lethe/shared/kind"
 )
 
@@ -150,13 +151,13 @@ func makeProject(v *visit) error {
 	if err := v.Accounts.MaySettle(v.r.Context(), v.actor); err != nil {
 		return err
 	}
-	err := v.takeOnce()
+	var made account.NewProject
+	err := v.takeOnce(func() (err error) {
+		made, err = v.Accounts.MakeProject(v.r.Context(), v.by(), v.r.PostFormValue("name"))
+		return err
+	})
 	if err != nil {
-		return v.anew(err, "project", "", projects)
-	}
-	made, err := v.Accounts.MakeProject(v.r.Context(), v.by(), v.r.PostFormValue("name"))
-	if err != nil {
-		return v.anew(err, "project", "name", projects)
+		return v.anew(err, "project", unlessSent(err, "name"), projects)
 	}
 	return v.showOnce("New project", projectsPath+"/"+made.ID, "The project "+made.Name+" was made. Its id is "+made.ID+".",
 		secret{"token", "Project token", made.Token}, secret{"secret", "API secret", made.Secret})
@@ -164,8 +165,9 @@ func makeProject(v *visit) error {
 
 // mails lists what was sent.
 func mails(v *visit, p place) error {
-	at := v.page()
-	found, total, err := v.Service.SentMails(v.r.Context(), at, pageSize)
+	found, pages, err := paged(v, pageSize, func(page int) ([]dsr.SentMail, int, error) {
+		return v.Service.SentMails(v.r.Context(), page, pageSize)
+	})
 	if err != nil {
 		return err
 	}
@@ -175,5 +177,5 @@ func mails(v *visit, p place) error {
 	}
 	return v.show(http.StatusOK, "Sent mail", v.parts(p),
 		say("Mail of the last 400 days, newest first, without its links."),
-		table("mail", "Messages", []string{"Sent", "To", "About"}, rows, "Nothing was sent."), v.pages(p.path+"/mail", at, total))
+		table("mail", "Messages", []string{"Sent", "To", "About"}, rows, "Nothing was sent."), pages.ways(pageAddress(p.path+"/mail")))
 }

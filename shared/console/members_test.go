@@ -186,7 +186,7 @@ func TestWhoMaySeeAndChangeWhat(t *testing.T) {
 			t.Errorf("project %s as another's admin: %d", id, a.Code)
 		}
 	}
-	if a := c.as[pat].get("/projects/1"); a.Code != http.StatusNotFound || !strings.Contains(a.text, "no project of this number") {
+	if a := c.as[pat].get("/projects/1"); a.Code != http.StatusNotFound || !strings.Contains(a.text, "no project of this id") {
 		t.Errorf("a project that is not there: %d", a.Code)
 	}
 }

@@ -19,9 +19,10 @@ func optOuts(v *visit, p place) error { return showOptOuts(v, p, nil) }
 
 // showOptOuts is that page, with what a test found.
 func showOptOuts(v *visit, p place, tested node) error {
-	at := v.page()
 	path := p.path + "/opt-outs"
-	found, total, err := v.Service.OptOuts(v.r.Context(), p.ID, at, pageSize)
+	found, pages, err := paged(v, pageSize, func(page int) ([]dsr.Word, int, error) {
+		return v.Service.OptOuts(v.r.Context(), p.ID, page, pageSize)
+	})
 	if err != nil {
 		return err
 	}
@@ -38,9 +39,9 @@ func showOptOuts(v *visit, p place, tested node) error {
 		form(path,
 			b.lines("ids", "Identifiers (distinct_id or alias)", "One a line, up to "+strconv.Itoa(dsr.MaxIDs)+". Blank lines do not count. Everyone they are one person with is meant, too.", ""),
 			html.P(html.Class("row"), does("test", "Test", html.Class("second")), does("out", "Opt out"), does("in", "Opt in again", html.Class("second")))),
-		table("out", "Who is opted out: "+count(total, "identifier", "identifiers"), []string{"Mark", "Since", "By way of", "By"}, rows, "Nobody is opted out."),
+		table("out", "Who is opted out: "+count(pages.total, "identifier", "identifiers"), []string{"Mark", "Since", "By way of", "By"}, rows, "Nobody is opted out."),
 		say("A mark stands for an identifier, which cannot be read from it. To find out about somebody, test their identifier above."),
-		v.pages(path, at, total),
+		pages.ways(pageAddress(path)),
 		clientOptOuts())
 }
 

@@ -145,12 +145,13 @@ func removeMember(v *visit, p place) error {
 
 // makeService makes a program's account and shows its secret.
 func makeService(v *visit, p place) error {
-	if err := v.takeOnce(); err != nil {
-		return v.anew(err, "service", "", p.show)
-	}
-	name, made, err := v.Accounts.MakeServiceAccount(v.r.Context(), v.by(), p.ID, v.r.PostFormValue("label"), account.Role(v.r.PostFormValue("role")))
+	var name, made string
+	err := v.takeOnce(func() (err error) {
+		name, made, err = v.Accounts.MakeServiceAccount(v.r.Context(), v.by(), p.ID, v.r.PostFormValue("label"), account.Role(v.r.PostFormValue("role")))
+		return err
+	})
 	if err != nil {
-		return v.anew(err, "service", "label", p.show)
+		return v.anew(err, "service", unlessSent(err, "label"), p.show)
 	}
 	return v.showService(p, "New service account", name, made)
 }
@@ -171,13 +172,13 @@ func rotateService(v *visit, p place) error {
 	if !v.sure() {
 		return ask(v)
 	}
+	var made string
 	overlap, err := v.overlap()
 	if err == nil {
-		err = v.takeOnce()
-	}
-	var made string
-	if err == nil {
-		made, err = v.Accounts.RotateServiceSecret(v.r.Context(), v.by(), p.ID, name, overlap)
+		err = v.takeOnce(func() (err error) {
+			made, err = v.Accounts.RotateServiceSecret(v.r.Context(), v.by(), p.ID, name, overlap)
+			return err
+		})
 	}
 	if kind.Of(err) == kind.NotFound || kind.Of(err) == kind.Forbidden {
 		return err

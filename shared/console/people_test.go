@@ -243,7 +243,7 @@ func TestSettings(t *testing.T) {
 	}
 	was := []string{"was-identity", "simplified", "was-guard.share_percent", "20", "was-guard.rows", "10000", "was-guard.ids", "50"}
 	a := c.as[adam].post(c.project("/settings"), append([]string{"identity", "none", "guard.share_percent", "101", "guard.rows", "many", "guard.ids", "7"}, was...)...)
-	for _, says := range []string{`id="settings-identity-wrong">identity must be`, `wrong">guard.share_percent must be a number from 1 to 100.`, `wrong">guard.rows must be a whole number.`, `value="many"`, `value="101"`, `value="7"`} {
+	for _, says := range []string{`id="settings-identity-wrong">This must be`, `wrong">This must be a number from 1 to 100.`, `wrong">Give a whole number.`, `value="many"`, `value="101"`, `value="7"`} {
 		if a.Code != http.StatusBadRequest || !strings.Contains(a.text, says) {
 			t.Errorf("%d, the page lacks %s: %s", a.Code, says, a.text)
 		}

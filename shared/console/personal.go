@@ -65,11 +65,11 @@ func makeToken(v *visit) error {
 	if err := v.Accounts.MayHoldToken(v.r.Context(), v.actor.Name); err != nil {
 		return err
 	}
-	err := v.takeOnce()
 	var made string
-	if err == nil {
+	err := v.takeOnce(func() (err error) {
 		_, made, err = v.Accounts.MakeToken(v.r.Context(), v.by(), v.actor.Name)
-	}
+		return err
+	})
 	if err != nil {
 		return v.anew(err, "token", "", personal)
 	}
@@ -122,13 +122,13 @@ func replaceToken(v *visit) error {
 	if !v.sure() {
 		return ask(v)
 	}
+	var made string
 	overlap, err := v.overlap()
 	if err == nil {
-		err = v.takeOnce()
-	}
-	var made string
-	if err == nil {
-		_, made, err = v.Accounts.ReplaceToken(v.r.Context(), v.by(), v.actor.Name, t.ID, overlap)
+		err = v.takeOnce(func() (err error) {
+			_, made, err = v.Accounts.ReplaceToken(v.r.Context(), v.by(), v.actor.Name, t.ID, overlap)
+			return err
+		})
 	}
 	if err != nil {
 		return v.anew(err, "replace", "overlap_days", ask)

@@ -84,11 +84,11 @@ func TestListsHavePages(t *testing.T) {
 		rows, page   int
 		newer, older bool
 	}{
-		"": {50, 1, false, true}, "?page=2": {50, 2, true, true}, "?page=3": {20, 3, true, false}, "?page=4": {0, 4, true, false},
-		"?page=x": {50, 1, false, true}, "?page=-1": {50, 1, false, true}, "?page=99999999999": {50, 1, false, true},
+		"": {50, 1, false, true}, "?page=2": {50, 2, true, true}, "?page=3": {20, 3, true, false}, "?page=4": {20, 3, true, false},
+		"?page=x": {50, 1, false, true}, "?page=-1": {50, 1, false, true}, "?page=99999999999": {20, 3, true, false},
 	} {
 		a := c.as[pat].get(path + query)
-		if n := strings.Count(a.text, "<tr><td><code>1."); a.Code != http.StatusOK || n != want.rows || !strings.Contains(a.text, fmt.Sprintf("Page %d of 3", want.page)) || strings.Contains(a.text, ">Newer<") != want.newer || strings.Contains(a.text, ">Older<") != want.older {
+		if n := strings.Count(a.text, "<tr><td><code>1."); a.Code != http.StatusOK || n != want.rows || !strings.Contains(a.text, fmt.Sprintf("Page %d of 3", want.page)) || strings.Contains(a.text, ">Previous page<") != want.newer || strings.Contains(a.text, ">Next page<") != want.older {
 			t.Errorf("%s: %d, %d rows", query, a.Code, n)
 		}
 	}
@@ -213,7 +213,7 @@ func TestCounts(t *testing.T) {
 		`<desc id="days-chart-desc">Bars from 24 Nov to 26 Nov; the highest is 24 Nov with 400. The table that follows has every number.</desc>`,
 		`<rect x="21.3" y="0.0" width="170.7" height="160.0">`,  // all there is to see
 		`<rect x="448.0" y="157.0" width="170.7" height="3.0">`, // one is told from none
-		`<td><time>2026-11-25</time></td><td>0</td><td>3</td><td>2</td>`, `<td>PENDING</td><td>1</td><td>2</td>`, "All 3 requests that are kept.",
+		`<td><time>2026-11-25</time></td><td>0</td><td>3</td><td>2</td>`, `<td>Accepted</td><td>1</td><td>2</td>`, `<text x="-64.0" y="-4.0">400</text>`, `<text x="-64.0" y="76.0">200</text>`, "All 3 requests that are kept.",
 	} {
 		if !strings.Contains(a.text, part) {
 			t.Errorf("the page lacks %s: %s", part, a.text)

@@ -59,13 +59,13 @@ func rotateProject(v *visit, p place) error {
 	if !v.sure() {
 		return ask(v)
 	}
+	var made string
 	overlap, err := v.overlap()
 	if err == nil {
-		err = v.takeOnce()
-	}
-	var made string
-	if err == nil {
-		_, made, err = v.Accounts.RotateProject(v.r.Context(), v.by(), p.ID, part, overlap)
+		err = v.takeOnce(func() (err error) {
+			_, made, err = v.Accounts.RotateProject(v.r.Context(), v.by(), p.ID, part, overlap)
+			return err
+		})
 	}
 	if err != nil {
 		return v.anew(err, "rotate", "overlap_days", ask)

@@ -192,12 +192,7 @@ func (r shown) findings() node {
 }
 
 // address is that of the page, with a page of its findings.
-func (r shown) address(page int) string {
-	if page == 1 {
-		return requestsPath + "/" + r.Task
-	}
-	return requestsPath + "/" + r.Task + "?page=" + strconv.Itoa(page)
-}
+func (r shown) address(page int) string { return pageAddress(requestsPath + "/" + r.Task)(page) }
 
 // identified is an identifier with the others of the same person.
 func identified(f dsr.Finding) node {

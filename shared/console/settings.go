@@ -23,34 +23,34 @@ type setting struct {
 
 var projectSettings = []setting{
 	{
-		name: "identity", label: "Identity (identity)", words: []string{string(dsr.Simplified), string(dsr.Original)},
+		name: "identity", label: "Identity", words: []string{string(dsr.Simplified), string(dsr.Original)},
 		hint: "Which links between identifiers a request follows. Simplified: a device belongs to its first user, and two user ids are never one person. Original: two users that were merged are one person.",
 		get:  func(r dsr.Rules) string { return string(r.Identity) },
 		set:  func(r *dsr.Rules, s string) error { r.Identity = dsr.Identity(s); return nil },
 	},
-	number("guard.share_percent", "Large deletions: percent of the project (guard.share_percent)",
+	number("guard.share_percent", "Large deletions: percent of the project",
 		"A deletion that would take more than this percentage of the project's rows, and more rows than the next number, waits until a second person confirms it. With 100 none does.",
 		func(r *dsr.Rules) *int { return &r.Guard.Share }),
-	number("guard.rows", "Large deletions: rows (guard.rows)", "", func(r *dsr.Rules) *int64 { return &r.Guard.Rows }),
-	number("guard.ids", "Large persons: identifiers (guard.ids)",
+	number("guard.rows", "Large deletions: rows", "Events, profiles and links that a deletion may take without being confirmed, however great a part of the project they are.", func(r *dsr.Rules) *int64 { return &r.Guard.Rows }),
+	number("guard.ids", "Large persons: identifiers",
 		"A deletion waits likewise where one submitted identifier stands for more identifiers than this. With 2000 none does.",
 		func(r *dsr.Rules) *int { return &r.Guard.IDs }),
 }
 
 var organisationSettings = []setting{
 	{
-		name: "time_zone", label: "Time zone (time_zone)", hint: "Such as Europe/Berlin. Due dates are days there, of requests made from now on.",
+		name: "time_zone", label: "Time zone", hint: "Such as Europe/Berlin. Due dates are days there, of requests made from now on.",
 		get: func(r dsr.Rules) string { return r.TimeZone },
 		set: func(r *dsr.Rules, s string) error { r.TimeZone = s; return nil },
 	},
 	{
-		name: "holidays", label: "Holidays (holidays)", hint: "Days that are no business days, such as 2026-12-25, one a line, for requests made from now on.", many: true,
+		name: "holidays", label: "Holidays", hint: "Days that are no business days, such as 2026-12-25, one a line, for requests made from now on.", many: true,
 		get: func(r dsr.Rules) string { return strings.Join(r.Holidays, "\n") },
 		set: func(r *dsr.Rules, s string) error { r.Holidays = strings.Fields(s); return nil },
 	},
-	number("keep_ids_days", "Days that identifiers are kept (keep_ids_days)", "Of a request that has ended: from 14 to 365. Until then it can be run again.",
+	number("keep_ids_days", "Days that identifiers are kept", "Of a request that has ended: from 14 to 365. Until then it can be run again.",
 		func(r *dsr.Rules) *int { return &r.KeepIDs }),
-	number("keep_records_months", "Months that records are kept (keep_records_months)", "Of requests and of the audit trails: from 24, which the CCPA regulations ask for, to 60.",
+	number("keep_records_months", "Months that records are kept", "Of requests and of the audit trails: from 24, which the CCPA regulations ask for, to 60.",
 		func(r *dsr.Rules) *int { return &r.KeepRecords }),
 }
 
@@ -61,7 +61,7 @@ func number[N int | int64](name, label, hint string, of func(*dsr.Rules) *N) set
 		set: func(r *dsr.Rules, s string) error {
 			n, err := strconv.ParseInt(s, 10, 64)
 			if err != nil {
-				return kind.Say(kind.Invalid, name+" must be a whole number.")
+				return kind.Say(kind.Invalid, "Give a whole number.")
 			}
 			*of(r) = N(n)
 			return nil
@@ -122,7 +122,8 @@ func settle(v *visit, p place) error {
 			_, err = next.Check()
 		}
 		if err != nil {
-			wrong[s.name] = kind.Sentence(err)
+			// Beside the field the name that programs have for it says nothing.
+			wrong[s.name] = replacePrefix(kind.Sentence(err), s.name+" ", "This ")
 		}
 	}
 	if len(wrong) > 0 {
@@ -141,6 +142,13 @@ func settle(v *visit, p place) error {
 		return v.anew(err, "settings", "", p.show)
 	}
 	return v.done(p.path, "settled")
+}
+
+func replacePrefix(s, old, new string) string {
+	if rest, is := strings.CutPrefix(s, old); is {
+		return new + rest
+	}
+	return s
 }
 
 // clean is what was typed without the blanks around it and with the line ends of a list:

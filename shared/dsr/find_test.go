@@ -7,6 +7,7 @@ import (
 
 	"lethe/shared/dsr"
 	"lethe/shared/kind"
+	"lethe/shared/table"
 )
 
 // Who a request concerns leads to it, by whatever identifier they have, and also when
@@ -53,6 +54,10 @@ func TestRequestsAreFoundByWhoTheyConcern(t *testing.T) {
 		t.Fatal("the identifiers are not gone")
 	}
 	look("without identifiers")
+	w.damage(second)
+	if got := tasks(project, "ada"); got != first.Task {
+		t.Errorf("beside a damaged record: got %q, want %q", got, first.Task)
+	}
 	if _, err := w.Concerning(w.ctx, project, "null"); kind.Of(err) != kind.Invalid || !strings.Contains(kind.Sentence(err), "placeholder") {
 		t.Errorf("a placeholder: %v", err)
 	}
@@ -103,5 +108,18 @@ func TestDueDay(t *testing.T) {
 		if got := dsr.DueDay(c.law, received, c.zone); got != c.want {
 			t.Errorf("%s in %q: got %s, want %s", c.law, c.zone, got, c.want)
 		}
+	}
+}
+
+// damage makes the record of a request one that cannot be read.
+func (w *world) damage(r dsr.Request) {
+	w.t.Helper()
+	item, err := w.control.Get(w.ctx, table.Key{PK: "request#" + r.Task, SK: "request"})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	item.Data = []byte(`{"task":"bob`)
+	if err := w.control.Write(w.ctx, table.Put(item, table.Cond{})); err != nil {
+		w.t.Fatal(err)
 	}
 }

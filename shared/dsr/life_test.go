@@ -15,7 +15,6 @@ import (
 	"lethe/shared/archive"
 	"lethe/shared/dsr"
 	"lethe/shared/kind"
-	"lethe/shared/table"
 )
 
 // people puts some data of ann, bob and cem into the source.
@@ -506,18 +505,7 @@ func TestSweepPassesOverWhatIsDamaged(t *testing.T) {
 		all = append(all, w.submit(dsr.Export, id))
 	}
 	w.flow.lost = false
-	damage := func(r dsr.Request) {
-		t.Helper()
-		item, err := w.control.Get(w.ctx, table.Key{PK: "request#" + r.Task, SK: "request"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		item.Data = []byte(`{"task":"bob`)
-		if err := w.control.Write(w.ctx, table.Put(item, table.Cond{})); err != nil {
-			t.Fatal(err)
-		}
-	}
-	damage(all[1])
+	w.damage(all[1])
 	lines.Reset()
 	if err := w.Sweep(w.ctx); err != nil {
 		t.Error(err)
@@ -540,7 +528,7 @@ func TestSweepPassesOverWhatIsDamaged(t *testing.T) {
 	}
 	gone := w.submit(dsr.Deletion, "dan")
 	other := w.submit(dsr.Deletion, "eve")
-	damage(other)
+	w.damage(other)
 	if err := w.CancelSet(w.ctx, project, []string{"dan"}, dsr.By{}); err != nil {
 		t.Errorf("cancel: %v", err)
 	}

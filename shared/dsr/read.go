@@ -169,7 +169,7 @@ func (s *Service) Concerning(ctx context.Context, project, raw string) ([]Reques
 			return nil, err
 		}
 	}
-	found, err := s.requests(ctx, keys)
+	found, _, err := s.legible(ctx, "search", keys, 0)
 	slices.SortFunc(found, func(a, b Request) int { return b.Created.Compare(a.Created) })
 	return found, err
 }
