@@ -122,8 +122,7 @@ func settle(v *visit, p place) error {
 			_, err = next.Check()
 		}
 		if err != nil {
-			// Beside the field the name that programs have for it says nothing.
-			wrong[s.name] = replacePrefix(kind.Sentence(err), s.name+" ", "This ")
+			wrong[s.name] = s.beside(kind.Sentence(err))
 		}
 	}
 	if len(wrong) > 0 {
@@ -144,11 +143,17 @@ func settle(v *visit, p place) error {
 	return v.done(p.path, "settled")
 }
 
-func replacePrefix(s, old, new string) string {
-	if rest, is := strings.CutPrefix(s, old); is {
-		return new + rest
+// beside is a sentence about a setting as it stands beside its field, where the name that
+// programs have for it says nothing.
+func (s setting) beside(sentence string) string {
+	rest, is := strings.CutPrefix(sentence, s.name+" must")
+	switch {
+	case !is:
+		return sentence
+	case s.many:
+		return "These must" + rest
 	}
-	return s
+	return "This must" + rest
 }
 
 // clean is what was typed without the blanks around it and with the line ends of a list:
