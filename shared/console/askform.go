@@ -68,11 +68,11 @@ func (a *ask) where() node {
 
 func (a *ask) law() node {
 	return gomponents.Group{
-		control{"compliance", "Law", "", a.wrong["compliance"]}.radios(string(a.compliance), []option{
+		control{"compliance", "Compliance", "", a.wrong["compliance"]}.radios(string(a.compliance), []option{
 			{string(dsr.GDPR), "GDPR – to be answered by " + spoken(a.due[dsr.GDPR])},
 			{string(dsr.CCPA), "CCPA – to be answered by " + spoken(a.due[dsr.CCPA])},
 		}),
-		html.Div(html.Class("ccpa"), control{"disclosure", "What of the data", "Only for the CCPA; under the GDPR it is always Data. " + a.disclosures(), a.wrong["disclosure"]}.
+		html.Div(html.Class("ccpa"), control{"disclosure", "Disclosure type", "Only for the CCPA; under the GDPR it is always Data. " + a.disclosures(), a.wrong["disclosure"]}.
 			oneOf(string(a.disclosure), []option{
 				{string(dsr.Data), "Data"}, {string(dsr.Categories), "Categories"}, {string(dsr.Sources), "Sources"},
 			})),
@@ -171,8 +171,8 @@ func (v *visit) showConfirm(status int, a *ask) error {
 	n := len(a.list.IDs)
 	facts := facts{
 		{"Project", text(a.project.Name + " (" + a.project.ID + ")")},
-		{"Law", text(strings.ToUpper(string(a.compliance)))},
-		{"What of the data", text(disclosureNames[a.disclosure])},
+		{"Compliance", text(strings.ToUpper(string(a.compliance)))},
+		{"Disclosure type", text(disclosureNames[a.disclosure])},
 		{"To be answered by", text(spoken(a.due[a.compliance]))},
 		{"Opted out of everything to come", text(yesNo(a.block))},
 	}

@@ -74,7 +74,7 @@ func showCertificate(v *visit) error {
 	said := facts{
 		{"Task id", html.Code(text(c.Task))},
 		{"Project", text(project.Name + " (" + project.ID + ")")},
-		{"What of the data", text(disclosureNames[c.Disclosure])},
+		{"Disclosure type", text(disclosureNames[c.Disclosure])},
 		{"Requested", when(c.Requested)}, {"Erased is what was received or happened until", when(c.Cutoff)}, {"Completed", when(c.Completed)},
 		{"Opted out of everything to come", text(yesNo(c.Blocked))},
 		{"Exports taken back", text(strconv.Itoa(len(c.Withdrawn)))},

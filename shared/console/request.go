@@ -133,8 +133,8 @@ func (r shown) facts() facts {
 	f := facts{
 		{"Task id", html.Code(text(r.Task))},
 		{"Project", text(r.project.Name + " (" + r.project.ID + ")")},
-		{"Law", text(strings.ToUpper(string(r.Compliance)))},
-		{"What of the data", text(disclosureNames[r.Disclosure])},
+		{"Compliance", text(strings.ToUpper(string(r.Compliance)))},
+		{"Disclosure type", text(disclosureNames[r.Disclosure])},
 		{"Requested", gomponents.Group{when(r.Created), text(" by " + r.Requester)}},
 		{"Due", onDay(r.Day(r.Due))},
 	}
