@@ -253,11 +253,12 @@ has it is that person. It can be made on the machine that Lethe runs on alone.`,
 func memberCommand() *cobra.Command {
 	root := &cobra.Command{Use: "member", Short: "List who has a role, give one, take one away", Args: cobra.NoArgs, RunE: help}
 	type line struct {
-		Name    string `json:"name"`
-		Role    string `json:"role"`
-		Since   string `json:"date_added"`
-		Service bool   `json:"service_account"`
-		Invited bool   `json:"invited,omitempty"`
+		Name     string `json:"name"`
+		Role     string `json:"role"`
+		Since    string `json:"date_added"`
+		Service  bool   `json:"service_account"`
+		Invited  bool   `json:"invited,omitempty"`
+		Withheld bool   `json:"invitation_withheld,omitempty"`
 	}
 	command := func(use, short, example string, args cobra.PositionalArgs, method string, body func(args []string) any) *cobra.Command {
 		var a administering
@@ -279,9 +280,7 @@ func memberCommand() *cobra.Command {
 					return err
 				}
 				for _, m := range all {
-					if m.Invited {
-						a.tellInvited(c, m.Name)
-					}
+					a.tellInvited(c, m.Name, m.Invited, m.Withheld)
 				}
 				return a.show(c.OutOrStdout(), all, func(w io.Writer) {
 					fmt.Fprintln(w, "NAME\tROLE\tSINCE")
@@ -484,8 +483,8 @@ func (a *administering) showResults(c *cobra.Command, ctx context.Context, metho
 	}
 	for _, one := range list {
 		members, _ := one.(map[string]any)
-		if name, ok := members["name"].(string); ok && members["invited"] == true {
-			a.tellInvited(c, name)
+		if name, ok := members["name"].(string); ok {
+			a.tellInvited(c, name, members["invited"] == true, members["invitation_withheld"] == true)
 		}
 	}
 	return a.show(c.OutOrStdout(), results, func(w io.Writer) {
@@ -501,12 +500,19 @@ func (a *administering) showResults(c *cobra.Command, ctx context.Context, metho
 }
 
 // tellInvited tells who gave somebody a first role how that one gets in.
-func (a *administering) tellInvited(c *cobra.Command, name string) {
+func (a *administering) tellInvited(c *cobra.Command, name string, invited, withheld bool) {
+	sentence := "is invited: the server mails a link to sign in, once it runs, by --smtp or into its outbox."
+	switch {
+	case withheld:
+		sentence = "has the role, but no invitation is mailed: too many went to this address lately."
+	case !invited:
+		return
+	}
 	data := ""
 	if a.data != defaultData {
 		data = " --data " + a.data
 	}
-	fmt.Fprintf(c.ErrOrStderr(), "%[1]s is invited: the server mails a link to sign in, once it runs, by --smtp or into its outbox. To hand one over yourself: lethe sign-in %[1]s%[2]s\n", name, data)
+	fmt.Fprintf(c.ErrOrStderr(), "%[1]s %[3]s To hand one over yourself: lethe sign-in %[1]s%[2]s\n", name, data, sentence)
 }
 
 // help is what a command does that only groups others.

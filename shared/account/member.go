@@ -84,28 +84,36 @@ func (a *Accounts) Standing(ctx context.Context, name string) (Standing, error) 
 // changes is how often a change of what is somebody's is tried again that met another.
 const changes = 10
 
+// An Invitation is what becomes of the mail to a person who gets a role.
+type Invitation string
+
+const (
+	Uninvited Invitation = ""         // they had a role there before, or are a program
+	Invited   Invitation = "mailed"   // it is on its way
+	Withheld  Invitation = "withheld" // too many went to the address lately, so none is sent
+)
+
 // SetMember gives somebody a role in a project, or without one in the organisation,
 // in place of any they had there. A person who is new to it is mailed an invitation
-// with a link to sign in, unless too many are mailed to the address, and SetMember
-// reports whether that is so: the mail waits in the transaction that gives the role.
+// with a link to sign in, which waits in the transaction that gives the role.
 // Owners and admins may, but only owners make owners or change one. A service account has to
 // exist, and is never an owner. Kinds: Invalid; Forbidden; NotFound without such a
 // project or service account; NotAllowed for the last owner of the organisation, who
 // cannot be made less.
-func (a *Accounts) SetMember(ctx context.Context, by dsr.By, project, name string, role Role) (invited bool, err error) {
+func (a *Accounts) SetMember(ctx context.Context, by dsr.By, project, name string, role Role) (invitation Invitation, err error) {
 	if !slices.Contains([]Role{Owner, Admin, Analyst, Consumer}, role) {
-		return false, kind.Say(kind.Invalid, "role must be owner, admin, analyst or consumer.")
+		return "", kind.Say(kind.Invalid, "role must be owner, admin, analyst or consumer.")
 	}
 	if isHuman(name) {
 		if err := CheckMail(name); err != nil {
-			return false, err
+			return "", err
 		}
 	} else if role == Owner {
-		return false, kind.Say(kind.Invalid, "A service account cannot be an owner. Make it an admin.")
+		return "", kind.Say(kind.Invalid, "A service account cannot be an owner. Make it an admin.")
 	}
 	counted, limited := false, false
 	err = a.changing(ctx, by, project, name, func(c *change) error {
-		invited = false
+		invitation = Uninvited
 		if !isHuman(name) && c.version == 0 {
 			return kind.Say(kind.NotFound, "There is no service account of this name. A person is named by a mail address.")
 		}
@@ -132,7 +140,11 @@ func (a *Accounts) SetMember(ctx context.Context, by dsr.By, project, name strin
 				}
 				counted, limited = true, err != nil
 			}
-			if invited = isHuman(name) && !limited; invited {
+			switch {
+			case limited:
+				invitation = Withheld
+			case isHuman(name):
+				invitation = Invited
 				where := "the organisation"
 				if project != "" {
 					where = "the project " + c.place
@@ -149,12 +161,12 @@ func (a *Accounts) SetMember(ctx context.Context, by dsr.By, project, name strin
 		return c.put(project, c.was)
 	})
 	if err != nil {
-		return false, err
+		return "", err
 	}
-	if invited {
+	if invitation == Invited {
 		a.mailing()
 	}
-	return invited, nil
+	return invitation, nil
 }
 
 // A Removed role is one that somebody had, in a project or, without one, in the

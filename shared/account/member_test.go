@@ -336,16 +336,16 @@ func TestTransfer(t *testing.T) {
 	if _, err := w.TransferProject(t.Context(), by(sam), c.ProjectID, "kym@example.com", false); kind.Of(err) != kind.Invalid || !strings.Contains(kind.Sentence(err), "written right") {
 		t.Errorf("to a mistyped address: %v", err)
 	}
-	if invited, err := w.TransferProject(t.Context(), by(sam), c.ProjectID, kim, true); err != nil || !invited {
-		t.Fatalf("to somebody new: invited %v, %v", invited, err)
+	if invited, err := w.TransferProject(t.Context(), by(sam), c.ProjectID, kim, true); err != nil || invited != account.Invited {
+		t.Fatalf("to somebody new: invited %q, %v", invited, err)
 	}
 	for name, want := range map[string]account.Role{kim: account.Owner, sam: account.Admin, "lou@example.com": account.Admin, "ada@example.com": account.Admin} {
 		if got := w.role(t, c.ProjectID, name); got != want {
 			t.Errorf("%s is %q, want %q", name, got, want)
 		}
 	}
-	if invited, err := w.TransferProject(t.Context(), by(kim), c.ProjectID, sam, false); err != nil || invited {
-		t.Errorf("back to somebody who is known: invited %v, %v", invited, err)
+	if invited, err := w.TransferProject(t.Context(), by(kim), c.ProjectID, sam, false); err != nil || invited != account.Uninvited {
+		t.Errorf("back to somebody who is known: invited %q, %v", invited, err)
 	}
 }
 
@@ -565,14 +565,14 @@ func TestInvitedOnce(t *testing.T) {
 	slow := &meeting{Table: w.control, after: func(k table.Key) {
 		if k.SK == "head" && !first {
 			first = true
-			if invited, err := w.SetMember(t.Context(), by(pat), project, kim, account.Admin); err != nil || !invited {
-				t.Errorf("the first: invited %v, %v", invited, err)
+			if invited, err := w.SetMember(t.Context(), by(pat), project, kim, account.Admin); err != nil || invited != account.Invited {
+				t.Errorf("the first: invited %q, %v", invited, err)
 			}
 		}
 	}}
 	late := account.New(slow, func() time.Time { return w.now })
-	if invited, err := late.SetMember(t.Context(), by(pat), project, kim, account.Admin); err != nil || invited {
-		t.Errorf("the second: invited %v, %v", invited, err)
+	if invited, err := late.SetMember(t.Context(), by(pat), project, kim, account.Admin); err != nil || invited != account.Uninvited {
+		t.Errorf("the second: invited %q, %v", invited, err)
 	}
 	waiting, err := w.control.Query(t.Context(), table.Query{PK: "news"})
 	if err != nil || len(waiting.Items) != 1 || strings.Contains(string(waiting.Items[0].Data), "link=") {

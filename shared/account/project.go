@@ -177,35 +177,35 @@ func (a *Accounts) changeProject(ctx context.Context, by dsr.By, id string, f fu
 // TransferProject makes a person the owner of a project, and admins of all who were;
 // owners of the project or of the organisation may. Somebody without a role in either,
 // as a mistyped address is, gets it only if they may be new. Done again it completes what
-// was cut off. It reports whether the person is mailed an invitation, as SetMember does.
+// was cut off. It reports what becomes of an invitation, as SetMember does.
 // Kinds: Invalid; Forbidden; NotFound.
-func (a *Accounts) TransferProject(ctx context.Context, by dsr.By, id, to string, mayBeNew bool) (invited bool, err error) {
+func (a *Accounts) TransferProject(ctx context.Context, by dsr.By, id, to string, mayBeNew bool) (invitation Invitation, err error) {
 	const op = "transfer a project"
 	power, err := a.power(ctx, by, id)
 	if err != nil {
-		return false, kind.Wrap(op, err)
+		return "", kind.Wrap(op, err)
 	}
 	if power != Owner {
-		return false, kind.Say(kind.Forbidden, "Only an owner of the project or of its organisation may hand it over.")
+		return "", kind.Say(kind.Forbidden, "Only an owner of the project or of its organisation may hand it over.")
 	}
 	if !isHuman(to) || CheckMail(to) != nil {
-		return false, kind.Say(kind.Invalid, "to must be the mail address of the person who is to own the project.")
+		return "", kind.Say(kind.Invalid, "to must be the mail address of the person who is to own the project.")
 	}
 	role, err := a.power(ctx, dsr.By{Actor: to}, id)
 	if err != nil {
-		return false, kind.Wrap(op, err)
+		return "", kind.Wrap(op, err)
 	}
 	if role == "" && !mayBeNew {
-		return false, kind.Say(kind.Invalid, "Nobody of this mail address has a role in the project or in the organisation. Look whether it is written right; if it is, say that the person is new: \"new\":true, or --new.")
+		return "", kind.Say(kind.Invalid, "Nobody of this mail address has a role in the project or in the organisation. Look whether it is written right; if it is, say that the person is new: \"new\":true, or --new.")
 	}
 	// The new owner first, so that there is one at any moment; who hands it over goes
 	// last, or could not complete it.
-	if invited, err = a.SetMember(ctx, by, id, to, Owner); err != nil {
-		return false, err
+	if invitation, err = a.SetMember(ctx, by, id, to, Owner); err != nil {
+		return "", err
 	}
 	members, err := a.Members(ctx, id)
 	if err != nil {
-		return invited, err
+		return invitation, err
 	}
 	self := ""
 	for _, m := range members {
@@ -215,13 +215,13 @@ func (a *Accounts) TransferProject(ctx context.Context, by dsr.By, id, to string
 			self = m.Name
 		default:
 			if _, err := a.SetMember(ctx, by, id, m.Name, Admin); err != nil {
-				return invited, err
+				return invitation, err
 			}
 		}
 	}
 	if self == "" {
-		return invited, nil
+		return invitation, nil
 	}
 	_, err = a.SetMember(ctx, by, id, self, Admin)
-	return invited, err
+	return invitation, err
 }

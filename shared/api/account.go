@@ -313,11 +313,11 @@ func (e *edge) transferProject(c *call) error {
 	if err := c.strict([]string{"to"}, member{"to", "a string", &to}, member{"new", "true or false", &mayBeNew}); err != nil {
 		return err
 	}
-	invited, err := e.Accounts.TransferProject(c.r.Context(), c.by(), c.project.ID, to, mayBeNew)
+	invitation, err := e.Accounts.TransferProject(c.r.Context(), c.by(), c.project.ID, to, mayBeNew)
 	if err != nil {
 		return err
 	}
-	return e.showMembers(c, invited, to)
+	return e.showMembers(c, invitation, to)
 }
 
 // shownMember is who has a role.
@@ -326,21 +326,26 @@ type shownMember struct {
 	Role    string `json:"role"`
 	Since   string `json:"date_added"`
 	Service bool   `json:"service_account"`
-	Invited bool   `json:"invited,omitempty"` // by this call
+	// By this call.
+	Invited  bool `json:"invited,omitempty"`
+	Withheld bool `json:"invitation_withheld,omitempty"`
 }
 
 // members answers who has a role in the project, or without one in the organisation.
-func (e *edge) members(c *call) error { return e.showMembers(c, false, "") }
+func (e *edge) members(c *call) error { return e.showMembers(c, account.Uninvited, "") }
 
 // showMembers answers the same, and who was invited by the call.
-func (e *edge) showMembers(c *call, invited bool, name string) error {
+func (e *edge) showMembers(c *call, invitation account.Invitation, name string) error {
 	all, err := e.Accounts.Members(c.r.Context(), c.project.ID)
 	if err != nil {
 		return err
 	}
 	shown := make([]shownMember, len(all))
 	for i, m := range all {
-		shown[i] = shownMember{m.Name, string(m.Role), date(m.Since), m.Service, invited && strings.EqualFold(m.Name, name)}
+		shown[i] = shownMember{Name: m.Name, Role: string(m.Role), Since: date(m.Since), Service: m.Service}
+		if strings.EqualFold(m.Name, name) {
+			shown[i].Invited, shown[i].Withheld = invitation == account.Invited, invitation == account.Withheld
+		}
 	}
 	return c.ok(http.StatusOK, shown)
 }
@@ -350,11 +355,11 @@ func (e *edge) setMember(c *call) error {
 	if err := c.strict([]string{"name", "role"}, member{"name", "a string", &name}, member{"role", "a string", &role}); err != nil {
 		return err
 	}
-	invited, err := e.Accounts.SetMember(c.r.Context(), c.by(), c.project.ID, name, account.Role(role))
+	invitation, err := e.Accounts.SetMember(c.r.Context(), c.by(), c.project.ID, name, account.Role(role))
 	if err != nil {
 		return err
 	}
-	return e.showMembers(c, invited, name)
+	return e.showMembers(c, invitation, name)
 }
 
 func (e *edge) removeMember(c *call) error {

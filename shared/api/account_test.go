@@ -381,6 +381,14 @@ func TestInvitation(t *testing.T) {
 			t.Errorf("%s: got %d %s", c.body, a.Code, a.Body)
 		}
 	}
+	for range 5 {
+		if err := w.accounts.TakeMail(t.Context(), "max@example.com", ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if a := w.as(session, "PUT", w.at("/api/app/members"), `{"name":"max@example.com","role":"analyst"}`); a.Code != 200 || !strings.Contains(a.Body.String(), `"invitation_withheld":true`) {
+		t.Errorf("too many to one address: %d %s", a.Code, a.Body)
+	}
 	if w.service.Sweep(t.Context()) != nil {
 		t.Error("the sweep failed")
 	}

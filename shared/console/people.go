@@ -93,7 +93,8 @@ func (v *visit) inviteSentence() string {
 func (v *visit) memberNews() map[string]string {
 	return map[string]string{
 		"changed": "The role was given. It holds from now on.", "removed": "The role was taken away.",
-		"invited":  "The role was given, and an invitation is on its way.",
+		string(account.Invited):  "The role was given, and an invitation is on its way.",
+		string(account.Withheld): "The role was given, but no invitation was mailed: too many went to this address lately. Tell the person to ask for a link on the page for signing in, in ten minutes.",
 		"unmailed": "The role was given. This server mails nobody: whoever administers Lethe makes a link to sign in by the command " + v.LinkCommand + ".",
 		"renamed":  "The project has its new name.", "settled": "The settings were changed.", "same": "Nothing was changed.",
 		"transferred": "The project has a new owner.",
@@ -103,7 +104,7 @@ func (v *visit) memberNews() map[string]string {
 // setMember gives somebody a role, and invites who is new.
 func setMember(v *visit, p place) error {
 	name, role := strings.TrimSpace(v.r.PostFormValue("name")), account.Role(v.r.PostFormValue("role"))
-	invited, err := v.Accounts.SetMember(v.r.Context(), v.by(), p.ID, name, role)
+	invitation, err := v.Accounts.SetMember(v.r.Context(), v.by(), p.ID, name, role)
 	if err != nil && v.r.PostFormValue("row") != "" {
 		return v.anew(err, "member", "", p.show)
 	}
@@ -114,13 +115,19 @@ func setMember(v *visit, p place) error {
 		}
 		return v.anew(err, "invite", field, p.show)
 	}
+	return v.given(p, invitation, "changed")
+}
+
+// given leads to the page that says that a role was given, and what became of the
+// invitation; without one it says what was done.
+func (v *visit) given(p place, invitation account.Invitation, done string) error {
 	switch {
-	case !invited:
-		return v.done(p.path, "changed")
+	case invitation == account.Uninvited:
+		return v.done(p.path, done)
 	case !v.Mails:
 		return v.done(p.path, "unmailed")
 	}
-	return v.done(p.path, "invited")
+	return v.done(p.path, string(invitation))
 }
 
 // removeMember takes somebody's role away.

@@ -86,18 +86,12 @@ func transferProject(v *visit, p place) error {
 			"Look whether the address is written right. Whoever has no role here yet is invited.",
 		}, hidden("to", to))
 	}
-	invited, err := v.Accounts.TransferProject(v.r.Context(), v.by(), p.ID, to, true)
+	invitation, err := v.Accounts.TransferProject(v.r.Context(), v.by(), p.ID, to, true)
 	if err != nil && kind.Of(err) != kind.Forbidden {
 		return v.anew(err, "transfer", "to", p.show)
 	}
 	if err != nil {
 		return err
 	}
-	switch {
-	case !invited:
-		return v.done(p.path, "transferred")
-	case !v.Mails:
-		return v.done(p.path, "unmailed")
-	}
-	return v.done(p.path, "invited")
+	return v.given(p, invitation, "transferred")
 }
