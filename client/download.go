@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 )
 
@@ -80,6 +81,11 @@ func (c *Client) fetch(ctx context.Context, link string, f File, sofar *int64, m
 	defer answer.Body.Close()
 	switch answer.StatusCode {
 	case http.StatusPartialContent:
+		// What is not the rest would be put behind the wrong bytes: begin anew.
+		if *sofar == 0 || !strings.HasPrefix(answer.Header.Get("Content-Range"), fmt.Sprintf("bytes %d-", *sofar)) {
+			*mark = ""
+			return false, errors.New("the server sent another part of the archive than it was asked for")
+		}
 	case http.StatusOK:
 		if err := f.Truncate(0); err != nil {
 			return true, err

@@ -215,6 +215,20 @@ func (c *Client) Rerun(ctx context.Context, task string) (Request, error) {
 	return c.change(ctx, task, "rerun", nil)
 }
 
+// RerunAll runs every request of the project again that is broken, as many as may be open
+// at a time; called again it goes on with those that are left. Lethe's own.
+func (c *Client) RerunAll(ctx context.Context) (Reruns, error) {
+	var answer struct{ Results Reruns }
+	err := c.do(ctx, call{method: http.MethodPost, path: requests + "/rerun"}, &answer)
+	return answer.Results, err
+}
+
+// Reruns is what RerunAll did.
+type Reruns struct {
+	Rerun int `json:"rerun"` // now at work again
+	Left  int `json:"left"`  // not yet, since no more may be open at a time
+}
+
 // Confirm lets a request go on that waits for a confirmation. Lethe's own.
 func (c *Client) Confirm(ctx context.Context, task string) (Request, error) {
 	return c.change(ctx, task, "confirm", nil)

@@ -96,7 +96,9 @@ func (a *administering) run(c *cobra.Command, do func(context.Context) error) er
 	if err := open(); err != nil {
 		return failing(err)
 	}
-	err := errors.Join(do(c.Context()), a.close())
+	ctx, stop := stoppable(c)
+	defer stop()
+	err := errors.Join(do(ctx), a.close())
 	if err == nil {
 		return nil
 	}
@@ -176,6 +178,9 @@ func (a *administering) send(ctx context.Context, method, path string, body any)
 		return nil, err
 	}
 	out, err := a.call(r)
+	if ctx.Err() != nil {
+		return nil, failure{statusUnfinished, "Stopped. What was asked for may be done: look before you ask for it again."}
+	}
 	if err != nil {
 		return nil, failure{statusFailed, "The server did not answer: look into its log."}
 	}
@@ -188,7 +193,10 @@ func (a *administering) send(ctx context.Context, method, path string, body any)
 		return nil, failure{statusFailed, "The server did not answer as expected: is it of the same version?"}
 	}
 	f := failure{statusRefused, told.Error}
-	if out.StatusCode >= http.StatusInternalServerError {
+	switch {
+	case out.StatusCode == http.StatusTooManyRequests:
+		f = failure{statusUnfinished, told.Error + " Run the command again later."}
+	case out.StatusCode >= http.StatusInternalServerError:
 		f.status = statusFailed
 	}
 	return nil, f
@@ -251,7 +259,7 @@ has it is that person. It can be made on the machine that Lethe runs on alone.`,
 }
 
 func memberCommand() *cobra.Command {
-	root := &cobra.Command{Use: "member", Short: "List who has a role, give one, take one away", Args: cobra.NoArgs, RunE: help}
+	root := &cobra.Command{Use: "member", Short: "List who has a role, give one, take one away", Example: "  lethe member list\n  lethe member set sam@example.com admin --project 1234567", Args: cobra.NoArgs, RunE: help}
 	type line struct {
 		Name     string `json:"name"`
 		Role     string `json:"role"`
@@ -325,7 +333,7 @@ func (a *administering) showRemoved(c *cobra.Command, ctx context.Context, path 
 }
 
 func tokenCommand() *cobra.Command {
-	root := &cobra.Command{Use: "token", Short: "List, make, replace and revoke the GDPR tokens of a person", Args: cobra.NoArgs, RunE: help}
+	root := &cobra.Command{Use: "token", Short: "List, make, replace and revoke the GDPR tokens of a person", Example: "  lethe token make pat@example.com\n  lethe token list pat@example.com", Args: cobra.NoArgs, RunE: help}
 	type line struct {
 		ID      string `json:"token_id"`
 		Prefix  string `json:"prefix"`
@@ -389,7 +397,7 @@ func tokenCommand() *cobra.Command {
 }
 
 func projectCommand() *cobra.Command {
-	root := &cobra.Command{Use: "project", Short: "List, make, rename and hand over projects, and rotate their secrets", Args: cobra.NoArgs, RunE: help}
+	root := &cobra.Command{Use: "project", Short: "List, make, rename and hand over projects, and rotate their secrets", Example: "  lethe project list\n  lethe project make Shop", Args: cobra.NoArgs, RunE: help}
 	var overlap int
 	command := func(use, short, example string, args int, do func(c *cobra.Command, ctx context.Context, a *administering, args []string) error) *cobra.Command {
 		var a administering
@@ -442,7 +450,7 @@ func projectCommand() *cobra.Command {
 }
 
 func serviceAccountCommand() *cobra.Command {
-	root := &cobra.Command{Use: "service-account", Short: "Make accounts for programs, and rotate their secrets", Args: cobra.NoArgs, RunE: help}
+	root := &cobra.Command{Use: "service-account", Short: "Make accounts for programs, and rotate their secrets", Example: "  lethe service-account make nightly-load analyst --project 1234567", Args: cobra.NoArgs, RunE: help}
 	var overlap int
 	command := func(use, short, example string, args int, path string, body func(args []string) any) *cobra.Command {
 		var a administering
@@ -514,6 +522,3 @@ func (a *administering) tellInvited(c *cobra.Command, name string, invited, with
 	}
 	fmt.Fprintf(c.ErrOrStderr(), "%[1]s %[3]s To hand one over yourself: lethe sign-in %[1]s%[2]s\n", name, data, sentence)
 }
-
-// help is what a command does that only groups others.
-func help(c *cobra.Command, _ []string) error { return c.Help() }

@@ -40,6 +40,7 @@ type asking struct {
 	to      *client.Client
 	options client.Ask // but for the people
 	journal *journal
+	before  []string // tasks that an earlier run knew
 }
 
 // poll is how often a request is asked for that is waited for.
@@ -137,6 +138,14 @@ func (a *asking) parsed() (client.Ask, error) {
 	if !ok || from == "" && to == "" {
 		return ask, failure{statusUsage, "--window takes all, or two dates such as 2026-01-31..2026-06-30, either of which may be left out."}
 	}
+	for _, day := range []string{from, to} {
+		if _, err := time.Parse(time.DateOnly, day); day != "" && err != nil {
+			return ask, failure{statusUsage, "--window takes days that there are, such as 2026-01-31..2026-06-30."}
+		}
+	}
+	if from != "" && to != "" && from > to {
+		return ask, failure{statusUsage, "--window takes the earlier day first."}
+	}
 	ask.Window = &client.Window{From: from, To: to}
 	return ask, nil
 }
@@ -158,6 +167,7 @@ func (a *asking) run(ctx context.Context, c *cobra.Command, to *client.Client, a
 	}
 	if a.journal.begun() {
 		fmt.Fprintf(c.ErrOrStderr(), "Goes on with what was sent in before, of which %s tells. To ask anew, remove it.\n", a.journal.file)
+		a.before = a.journal.tasks()
 	}
 	if err := a.checkOutput(len(a.journal.Parts)); err != nil {
 		return err
@@ -283,12 +293,16 @@ func (a *asking) taken(ctx context.Context, p part) (task string, err error) {
 	return "", nil
 }
 
-// sent tells, of what was sent in and is not waited for, what comes next.
+// sent tells, of what was sent in and is not waited for, how that stands which an earlier
+// run sent in, and what comes next.
 func (a *asking) sent(ctx context.Context) error {
-	if a.of != client.Deletion || a.to.Mixpanel() {
-		return nil
-	}
 	var all []error
+	for _, task := range a.before {
+		all = append(all, a.standing(ctx, task))
+	}
+	if a.of != client.Deletion || a.to.Mixpanel() {
+		return firstOf(all)
+	}
 	for _, p := range a.journal.Parts {
 		err := a.preview(ctx, p.Task)
 		if all = append(all, err); ctx.Err() != nil {
@@ -296,6 +310,15 @@ func (a *asking) sent(ctx context.Context) error {
 		}
 	}
 	return firstOf(all)
+}
+
+// standing tells how a request stands that was sent in before.
+func (a *asking) standing(ctx context.Context, task string) error {
+	r, _, err := a.to.Status(ctx, a.of, task)
+	if err != nil {
+		return err
+	}
+	return a.tell(r, fmt.Sprintf("Was sent in before: %s of %s, task %s, is %s.", a.of, count(r.Count, "person"), task, r.Status), "")
 }
 
 // planTime is how long a deletion's preview is waited for.
@@ -407,7 +430,10 @@ func (a *asking) tell(r client.Request, text, file string) error {
 			File string `json:"file,omitempty"`
 		}{r, file})
 	}
-	if file != "" {
+	switch {
+	case file != "" && a.to.Mixpanel():
+		text = "Fetched, with nothing to compare it with: " + file
+	case file != "":
 		text = "Fetched and verified: " + file
 	}
 	if text == "" {
@@ -419,10 +445,18 @@ func (a *asking) tell(r client.Request, text, file string) error {
 
 func printLine(out io.Writer, v any) error { return json.NewEncoder(out).Encode(v) }
 
+// outputNamed refuses an -o that names nothing, as of a variable of a shell that is empty.
+func outputNamed(c *cobra.Command, output string) error {
+	if output == "" && c.Flags().Changed("output") {
+		return failure{statusUsage, "-o names no file."}
+	}
+	return nil
+}
+
 // checkOutput refuses early what would be refused after the wait.
 func (a *asking) checkOutput(parts int) error {
 	if a.output == "" {
-		return nil
+		return outputNamed(a.c, a.output)
 	}
 	info, err := os.Stat(a.output)
 	directory := err == nil && info.IsDir() || strings.HasSuffix(a.output, string(filepath.Separator))

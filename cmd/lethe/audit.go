@@ -16,7 +16,7 @@ import (
 )
 
 func auditCommand() *cobra.Command {
-	root := &cobra.Command{Use: "audit", Short: "Export the audit trail, and check that nobody changed it", Args: cobra.NoArgs, RunE: help}
+	root := &cobra.Command{Use: "audit", Short: "Export the audit trail, and check that nobody changed it", Example: "  lethe audit export > trail.jsonl\n  lethe audit verify", Args: cobra.NoArgs, RunE: help}
 	root.AddCommand(auditExportCommand(), auditVerifyCommand())
 	return root
 }

@@ -55,6 +55,7 @@ func TestClientScripts(t *testing.T) {
 			//   deaf    the first N calls reach the server, and their answers are lost
 			//   expire  every call after the first N is answered 401
 			//   gone    every call after the first N is answered by nobody
+			//   mute    every call after the first N waits for as long as its sender does
 			"through": func(ts *testscript.TestScript, _ bool, args []string) {
 				n, err := strconv.Atoi(args[1])
 				ts.Check(err)
@@ -152,6 +153,9 @@ func (f *faulty) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	case "gone", "dry":
 		panic(http.ErrAbortHandler)
+	case "mute":
+		_, _ = io.Copy(io.Discard, r.Body) // the end of a sender is noticed only then
+		<-r.Context().Done()
 	case "cut":
 		w = &cutting{ResponseWriter: w, left: 4 << 10}
 		fallthrough

@@ -108,6 +108,9 @@ func (n *connection) open(stdin io.Reader) (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c.Token != "" && c.URL == "" && n.profile == "" {
+		return nil, failure{statusUsage, "A GDPR token was given without the server that it is for: name that with --url, or its profile with --profile."}
+	}
 	name := n.profile
 	if name == "" {
 		name = kept.Last
@@ -309,6 +312,9 @@ func (n *connection) login(ctx context.Context, c *cobra.Command) error {
 	kept.Profiles[kept.Last] = p
 	if err := kept.write(); err != nil {
 		return err
+	}
+	if n.json {
+		return printLine(c.OutOrStdout(), map[string]string{"profile": kept.Last, "url": p.URL})
 	}
 	_, err = fmt.Fprintf(c.OutOrStdout(), "Kept as profile %s, which commands use from now on.\n", kept.Last)
 	return err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"compress/gzip"
 	"context"
 	"crypto/sha256"
@@ -64,7 +65,11 @@ content).`,
 func (m *importing) each(ctx context.Context, c *cobra.Command, to *client.Client, files []string) error {
 	m.c, m.to = c, to
 	for _, name := range files {
-		if err := m.file(ctx, name); err != nil {
+		err := m.file(ctx, name)
+		if errors.Is(err, context.Canceled) {
+			return failure{statusUnfinished, "Stopped. The same command goes on from there: " + name + placeSuffix + " keeps how far it has come."}
+		}
+		if err != nil {
 			return err
 		}
 		m.sum.Files++
@@ -135,8 +140,10 @@ func (m *importing) file(ctx context.Context, name string) (err error) {
 		}
 		err = errors.Join(err, bad.Close())
 	}()
-	lines := bufio.NewScanner(in)
+	whole := &breaking{in: in}
+	lines := bufio.NewScanner(whole)
 	lines.Buffer(make([]byte, 64<<10), mostLine)
+	lines.Split(whole.lines)
 	for range at.Lines {
 		lines.Scan()
 	}
@@ -154,9 +161,6 @@ func (m *importing) file(ctx context.Context, name string) (err error) {
 				group = append(group, b)
 			}
 		}
-		if err := lines.Err(); err != nil {
-			return failure{statusFailed, fmt.Sprintf("%s cannot be read on after line %d: it is damaged, or a line is longer than 4 MB.", name, at.Lines)}
-		}
 		if err := m.send(ctx, group); err != nil {
 			return err
 		}
@@ -168,9 +172,12 @@ func (m *importing) file(ctx context.Context, name string) (err error) {
 			m.sum.Stored, m.sum.Bad = m.sum.Stored+b.stored, m.sum.Bad+len(b.bad)
 			speed.stored += b.stored
 		}
-		at.Done = !more
+		at.Done = !more && lines.Err() == nil
 		if err := at.write(name); err != nil {
 			return err
+		}
+		if lines.Err() != nil {
+			return failure{statusFailed, fmt.Sprintf("%s cannot be read on after line %d: it is damaged, or a line is longer than 4 MB. The events of the lines before are stored.", name, at.Lines)}
 		}
 		speed.show(counted.n)
 	}
@@ -318,6 +325,27 @@ func unpacked(name string, in io.Reader) (io.Reader, error) {
 		return r, nil
 	}
 	return in, nil
+}
+
+// A breaking is a reader that may break off, of which a line that is not whole then is
+// no line.
+type breaking struct {
+	in    io.Reader
+	broke bool
+}
+
+func (b *breaking) Read(to []byte) (int, error) {
+	n, err := b.in.Read(to)
+	b.broke = b.broke || err != nil && err != io.EOF
+	return n, err
+}
+
+// lines is a bufio.SplitFunc.
+func (b *breaking) lines(data []byte, atEOF bool) (int, []byte, error) {
+	if b.broke && bytes.IndexByte(data, '\n') < 0 {
+		return len(data), nil, nil
+	}
+	return bufio.ScanLines(data, atEOF)
 }
 
 // counting counts the bytes that were read.

@@ -92,12 +92,15 @@ func (j *journal) write() error {
 // begun reports whether an earlier run has sent any part in, or was about to.
 func (j *journal) begun() bool { return !j.Parts[0].Tried.IsZero() }
 
-// sentIn reports whether every part is known to be.
-func (j *journal) sentIn() bool {
+// tasks are those of the parts that are known to be sent in.
+func (j *journal) tasks() (all []string) {
 	for _, p := range j.Parts {
-		if p.Task == "" {
-			return false
+		if p.Task != "" {
+			all = append(all, p.Task)
 		}
 	}
-	return true
+	return all
 }
+
+// sentIn reports whether every part is known to be.
+func (j *journal) sentIn() bool { return len(j.tasks()) == len(j.Parts) }

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -9,7 +11,8 @@ import (
 )
 
 func manCommand() *cobra.Command {
-	return &cobra.Command{
+	var asJSON bool
+	c := &cobra.Command{
 		Use:   "man DIRECTORY",
 		Short: "Write a manual page for each command",
 		Long:  `Man writes a page of the manual for each command into a directory, for man to read.`,
@@ -26,7 +29,13 @@ func manCommand() *cobra.Command {
 			if err := doc.GenManTree(root, head, args[0]); err != nil {
 				return failure{statusFailed, "The pages cannot be written into that directory."}
 			}
-			return nil
+			if asJSON {
+				return printLine(c.OutOrStdout(), map[string]string{"directory": args[0]})
+			}
+			_, err := fmt.Fprintf(c.OutOrStdout(), "Written into %s: man %s\n", args[0], filepath.Join(args[0], "lethe.1"))
+			return err
 		},
 	}
+	c.Flags().BoolVar(&asJSON, "json", false, "tell of it in one line of JSON")
+	return c
 }

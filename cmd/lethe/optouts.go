@@ -15,8 +15,10 @@ func optOutCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "opt-out",
 		Short: "Keep out everything of people that is to come",
-		Args:  cobra.NoArgs,
-		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
+		Example: `  lethe opt-out add ada
+  lethe opt-out list`,
+		Args: cobra.NoArgs,
+		RunE: help,
 	}
 	c.AddCommand(
 		changeOptOutsCommand("add", "Opt people out: nothing of theirs is stored from now on", (*client.Client).OptOut),

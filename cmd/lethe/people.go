@@ -44,7 +44,7 @@ func (p *people) read(c *cobra.Command, args []string) ([]string, error) {
 		defer f.Close()
 		in = f
 	}
-	return fromColumn(in)
+	return fromColumn(in, c.ErrOrStderr())
 }
 
 func fromArguments(args []string) ([]string, error) {
@@ -66,7 +66,7 @@ func fromArguments(args []string) ([]string, error) {
 	return ids, nil
 }
 
-func fromColumn(in io.Reader) ([]string, error) {
+func fromColumn(in io.Reader, diag io.Writer) ([]string, error) {
 	b, err := io.ReadAll(in)
 	if err != nil {
 		return nil, failure{statusUsage, "The identifiers cannot be read."}
@@ -87,6 +87,9 @@ func fromColumn(in io.Reader) ([]string, error) {
 			fmt.Fprintf(&told, "\n  line %d: %s", bad.Number, bad.Reason)
 		}
 		return nil, failure{statusUsage, told.String()}
+	}
+	if column.Header != "" {
+		fmt.Fprintln(diag, "The first line with something in it is taken for the header of the column, and for nobody.")
 	}
 	if len(column.IDs) == 0 {
 		return nil, failure{statusUsage, "There is no identifier in it."}

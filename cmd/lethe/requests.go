@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -147,6 +148,15 @@ func listCommand() *cobra.Command {
 		if kind != "" && kind != string(client.Export) && kind != string(client.Deletion) {
 			return failure{statusUsage, "--type takes export or deletion."}
 		}
+		for _, l := range []struct{ flag, value, values string }{
+			{"only", only, "open, overdue or broken"}, {"compliance", compliance, "gdpr or ccpa"},
+			{"status", status, "pending, staging, started, success, failure or revoked"},
+		} {
+			words := strings.FieldsFunc(strings.ReplaceAll(l.values, " or ", ", "), func(r rune) bool { return r == ',' || r == ' ' })
+			if l.value != "" && !slices.ContainsFunc(words, func(word string) bool { return strings.EqualFold(word, l.value) }) {
+				return failure{statusUsage, "--" + l.flag + " takes " + l.values + "."}
+			}
+		}
 		if limit < 1 {
 			return failure{statusUsage, "--limit takes a number from 1 on."}
 		}
@@ -161,7 +171,7 @@ func listCommand() *cobra.Command {
 			if only == "" && kind != "" {
 				return to.List(ctx, client.Type(kind), page, size)
 			}
-			return to.ListAll(ctx, only, page, size)
+			return to.ListAll(ctx, strings.ToLower(only), page, size)
 		})
 		if err != nil {
 			return err
@@ -245,23 +255,71 @@ func (n *connection) changed(c *cobra.Command, r client.Request, text string) er
 }
 
 func rerunCommand() *cobra.Command {
-	return changeCommand("rerun", "Run requests again that failed; they go on from what is done", "Runs again: ", (*client.Client).Rerun)
+	var n connection
+	var all bool
+	c := &cobra.Command{
+		Use:   "rerun TASK…|--all",
+		Short: "Run requests again that failed; they go on from what is done",
+		Long: `Rerun runs requests again that failed, by their task ids; each goes on from what is
+done. With --all it does so with every request of the project that is broken, as many
+as may be open at a time. Where some are left it ends with status 4: run it again
+later.`,
+		Example: `  lethe rerun 4b3c7a3e-0b3f-4f0a-9c56-0f4d2f1f3c55
+  lethe rerun --all`,
+	}
+	n.register(c)
+	c.Flags().BoolVar(&all, "all", false, "all requests of the project that are broken")
+	c.Args = func(c *cobra.Command, args []string) error {
+		if all {
+			return cobra.NoArgs(c, args)
+		}
+		return cobra.MinimumNArgs(1)(c, args)
+	}
+	each := n.change("rerun", "Runs again: ", (*client.Client).Rerun)
+	c.RunE = n.run(func(ctx context.Context, c *cobra.Command, to *client.Client, tasks []string) error {
+		if !all {
+			return each(ctx, c, to, tasks)
+		}
+		return n.rerunAll(ctx, c, to)
+	})
+	return c
+}
+
+func (n *connection) rerunAll(ctx context.Context, c *cobra.Command, to *client.Client) error {
+	if err := ownOnly(to, "rerun"); err != nil {
+		return err
+	}
+	done, err := to.RerunAll(ctx)
+	if err != nil {
+		return err
+	}
+	if n.json {
+		err = printLine(c.OutOrStdout(), done)
+	} else {
+		_, err = fmt.Fprintf(c.OutOrStdout(), "Runs again: %s.\n", count(done.Rerun, "request"))
+	}
+	if err == nil && done.Left > 0 {
+		err = failure{statusUnfinished, count(done.Left, "request") + " left, since no more may be open at a time: run the command again later."}
+	}
+	return err
 }
 
 func confirmCommand() *cobra.Command {
-	return changeCommand("confirm", "Let requests go on that wait for a confirmation", "Confirmed: ", (*client.Client).Confirm)
-}
-
-func changeCommand(name, short, done string, change func(*client.Client, context.Context, string) (client.Request, error)) *cobra.Command {
 	var n connection
 	c := &cobra.Command{
-		Use:     name + " TASK…",
-		Short:   short,
-		Example: `  lethe ` + name + ` 4b3c7a3e-0b3f-4f0a-9c56-0f4d2f1f3c55`,
+		Use:     "confirm TASK…",
+		Short:   "Let requests go on that wait for a confirmation",
+		Example: `  lethe confirm 4b3c7a3e-0b3f-4f0a-9c56-0f4d2f1f3c55`,
 		Args:    cobra.MinimumNArgs(1),
 	}
 	n.register(c)
-	c.RunE = n.run(eachTask(func(ctx context.Context, c *cobra.Command, to *client.Client, task string) error {
+	c.RunE = n.run(n.change("confirm", "Confirmed: ", (*client.Client).Confirm))
+	return c
+}
+
+// change does something to each request that is named, and tells that it is done.
+func (n *connection) change(name, done string, change func(*client.Client, context.Context, string) (client.Request, error)) connected {
+	return eachTask(func(ctx context.Context, c *cobra.Command, to *client.Client, task string) error {
 		if err := ownOnly(to, name); err != nil {
 			return err
 		}
@@ -270,8 +328,7 @@ func changeCommand(name, short, done string, change func(*client.Client, context
 			return err
 		}
 		return n.changed(c, r, done+task)
-	}))
-	return c
+	})
 }
 
 // ownOnly refuses what Mixpanel does not have.
@@ -300,6 +357,9 @@ func certificateCommand() *cobra.Command {
 		if err := ownOnly(to, "certificate"); err != nil {
 			return err
 		}
+		if err := outputNamed(c, output); err != nil {
+			return err
+		}
 		b, err := to.Certificate(ctx, args[0])
 		if err != nil {
 			return err
@@ -308,7 +368,10 @@ func certificateCommand() *cobra.Command {
 			_, err = c.OutOrStdout().Write(b)
 			return err
 		}
-		return writeNew(output, b, force)
+		if err := writeNew(output, b, force); err != nil || !n.json {
+			return err
+		}
+		return printLine(c.OutOrStdout(), map[string]string{"task_id": args[0], "file": output})
 	})
 	return c
 }
