@@ -10,6 +10,7 @@ package client
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -27,7 +28,10 @@ import (
 type Config struct {
 	URL     string // address of the server, without a path: https://lethe.example.com
 	Project string // project token
-	Token   string // GDPR token
+	Token   string // GDPR token; Import needs none
+	// Secret is the project's API secret, which Mixpanel wants of Import. Lethe takes it
+	// too, and the project token without it.
+	Secret string
 	// HTTP makes the calls; nil is a client of its own.
 	HTTP *http.Client
 	// Patience is how long a call is made again; 0 is two minutes, negative is never.
@@ -71,6 +75,20 @@ func here(host string) bool {
 // Mixpanel reports whether the server is Mixpanel's, which lacks what is Lethe's own.
 func (c *Client) Mixpanel() bool {
 	return c.base.Hostname() == "mixpanel.com" || strings.HasSuffix(c.base.Hostname(), ".mixpanel.com")
+}
+
+// ingestion is the address that events go to: Mixpanel has one of its own for each region.
+func (c *Client) ingestion() string {
+	region, is := strings.CutSuffix(c.base.Hostname(), "mixpanel.com")
+	if !is || !c.Mixpanel() || strings.HasPrefix(region, "api") {
+		return c.base.String()
+	}
+	at := *c.base
+	at.Host = "api.mixpanel.com"
+	if region = strings.TrimSuffix(region, "."); region != "" {
+		at.Host = "api-" + region + ".mixpanel.com"
+	}
+	return at.String()
 }
 
 // An Error is what a server answered that did not do what it was asked.
@@ -150,13 +168,13 @@ func (c *Client) again(l call, err error, wait time.Duration) (time.Duration, bo
 
 func (c *Client) once(ctx context.Context, l call) (*http.Response, error) {
 	var body io.Reader
-	prefix, query := "/api/app", url.Values{}
+	base, prefix, query := c.base.String(), "/api/app", url.Values{}
 	for name, values := range l.query {
 		query[name] = values
 	}
 	switch {
 	case l.packed != nil:
-		prefix, body = "", bytes.NewReader(l.packed)
+		base, prefix, body = c.ingestion(), "", bytes.NewReader(l.packed)
 	case l.body != nil:
 		b, err := json.Marshal(l.body)
 		if err != nil {
@@ -168,7 +186,7 @@ func (c *Client) once(ctx context.Context, l call) (*http.Response, error) {
 		query.Set("token", c.config.Project)
 	}
 	// The path is made of constants and of ids that are escaped.
-	r, err := http.NewRequestWithContext(ctx, l.method, c.base.String()+prefix+l.path+"?"+query.Encode(), body)
+	r, err := http.NewRequestWithContext(ctx, l.method, base+prefix+l.path+"?"+query.Encode(), body)
 	if err != nil {
 		return nil, errors.New("the call cannot be made: a task id has to be as the server gave it")
 	}
@@ -178,7 +196,7 @@ func (c *Client) once(ctx context.Context, l call) (*http.Response, error) {
 	}
 	if l.packed != nil {
 		r.Header.Set("Content-Encoding", "gzip")
-		r.SetBasicAuth(c.config.Project, "")
+		r.SetBasicAuth(cmp.Or(c.config.Secret, c.config.Project), "")
 	} else {
 		r.Header.Set("Authorization", "Bearer "+c.config.Token)
 	}

@@ -107,6 +107,38 @@ func TestDownloadGoesOn(t *testing.T) {
 	}
 }
 
+// Another part than the rest is put behind nothing: the download begins anew.
+func TestDownloadOfAnotherPart(t *testing.T) {
+	gets := 0
+	server := httptest.NewUnstartedServer(nil)
+	server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/file" {
+			_, _ = io.WriteString(w, `{"results":{"status":"SUCCESS","results":"`+server.URL+`/file"}}`)
+			return
+		}
+		w.Header().Set("ETag", `"one"`)
+		switch gets++; gets {
+		case 1:
+			w.Header().Set("Content-Length", "10")
+			_, _ = io.WriteString(w, "01234")
+			w.(http.Flusher).Flush()
+			panic(http.ErrAbortHandler)
+		case 2:
+			w.Header().Set("Content-Range", "bytes 7-9/10")
+			w.WriteHeader(http.StatusPartialContent)
+			_, _ = io.WriteString(w, "789")
+		default:
+			http.ServeContent(w, r, "", time.Time{}, strings.NewReader("0123456789"))
+		}
+	})
+	server.Start()
+	defer server.Close()
+	f := &file{}
+	if err := connect(server).Download(t.Context(), "x", f, func(int64, int64) {}); err != nil || string(f.b) != "0123456789" {
+		t.Errorf("got %q, %v", f.b, err)
+	}
+}
+
 // A file in memory.
 type file struct {
 	b       []byte

@@ -64,9 +64,12 @@ func (c *Client) Download(ctx context.Context, task string, f File, told func(so
 func (c *Client) fetch(ctx context.Context, link string, f File, sofar *int64, mark *string, told func(sofar, all int64)) (done bool, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	if !strings.Contains(link, "://") {
+		link = "https://" + link
+	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, link, nil)
-	if err != nil {
-		return true, errors.New("the server answered with a link that is none")
+	if err != nil || r.URL.Scheme != "https" && !here(r.URL.Hostname()) {
+		return true, errors.New("the server answered with a link that is none of https")
 	}
 	if *sofar > 0 && *mark != "" {
 		r.Header.Set("Range", fmt.Sprintf("bytes=%d-", *sofar))

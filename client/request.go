@@ -1,8 +1,10 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -152,14 +154,29 @@ func (c *Client) Status(ctx context.Context, t Type, task string) (r Request, li
 	var answer struct {
 		Results struct {
 			Request
-			Result string
-			IDs    []string `json:"distinct_ids"`
+			Result  string // Lethe has the link under both names, Mixpanel's description under the second
+			Results string
+			IDs     []string `json:"distinct_ids"`
 		}
 	}
 	err = c.do(ctx, call{method: http.MethodGet, path: t.path() + url.PathEscape(task) + "/", twice: true}, &answer)
 	r = answer.Results.Request
 	r.Task, r.Type, r.Count = task, t, len(answer.Results.IDs)
-	return r, answer.Results.Result, err
+	return r, cmp.Or(answer.Results.Result, answer.Results.Results), err
+}
+
+// nobodys is the id of no request.
+const nobodys = "00000000-0000-4000-8000-000000000000"
+
+// Try finds out whether both tokens are good for calls about the project. It changes
+// nothing.
+func (c *Client) Try(ctx context.Context) error {
+	_, _, err := c.Status(ctx, Export, nobodys)
+	var answered *Error
+	if errors.As(err, &answered) && answered.Status == http.StatusNotFound {
+		return nil
+	}
+	return err
 }
 
 const requests = "/requests"

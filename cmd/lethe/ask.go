@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -45,6 +46,9 @@ type asking struct {
 
 // poll is how often a request is asked for that is waited for.
 const poll = time.Second
+
+// pollMixpanel is how often there, where a request takes days.
+const pollMixpanel = 30 * time.Second
 
 func exportCommand() *cobra.Command {
 	a := &asking{of: client.Export}
@@ -162,6 +166,12 @@ func (a *asking) run(ctx context.Context, c *cobra.Command, to *client.Client, a
 	if to.Mixpanel() && (a.options.Window != nil || a.block) {
 		return failure{statusUsage, "Mixpanel knows no --window and no --block."}
 	}
+	if to.Mixpanel() && a.of == client.Deletion {
+		if a.options.Disclosure != "DATA" {
+			return failure{statusUsage, "Mixpanel's deletions are of all data: leave --disclosure out."}
+		}
+		a.options.Disclosure = ""
+	}
 	if a.journal, err = a.openJournal(ids); err != nil {
 		return err
 	}
@@ -264,6 +274,9 @@ func (a *asking) taken(ctx context.Context, p part) (task string, err error) {
 	}
 	for page, size := 1, 100; ; page++ {
 		found, err := a.to.List(ctx, a.of, page, size)
+		if a.to.Mixpanel() && unlisted(err) {
+			break
+		}
 		if err != nil {
 			return "", err
 		}
@@ -291,6 +304,12 @@ func (a *asking) taken(ctx context.Context, p part) (task string, err error) {
 		return "", failure{statusRefused, "The part was not sent in again."}
 	}
 	return "", nil
+}
+
+// unlisted reports whether there is no list, which Mixpanel's description does not have.
+func unlisted(err error) bool {
+	var answered *client.Error
+	return errors.As(err, &answered) && (answered.Status == http.StatusNotFound || answered.Status == http.StatusMethodNotAllowed)
 }
 
 // sent tells, of what was sent in and is not waited for, how that stands which an earlier
@@ -396,7 +415,11 @@ func (a *asking) finish(ctx context.Context, i int) error {
 
 // follow waits until a request has ended, and tells of it on the way.
 func follow(ctx context.Context, c *cobra.Command, to *client.Client, of client.Type, task string, quiet bool) (client.Request, error) {
-	r, err := to.Wait(ctx, of, task, poll, func(r client.Request) {
+	every := poll
+	if to.Mixpanel() {
+		every = pollMixpanel
+	}
+	r, err := to.Wait(ctx, of, task, every, func(r client.Request) {
 		if !quiet {
 			fmt.Fprintf(c.OutOrStdout(), "%s %s\n", task, r.Status)
 		}

@@ -29,10 +29,15 @@ type connection struct {
 	profile                 string
 	patience                time.Duration
 	json                    bool
+	ingests                 bool   // it sends events in, for which no GDPR token is needed
+	secretFile              string // with the API secret, of what ingests
 }
 
-// tokenVariable holds a GDPR token.
-const tokenVariable = "LETHE_TOKEN"
+// tokenVariable holds a GDPR token, and apiSecretVariable the API secret of a project.
+const (
+	tokenVariable     = "LETHE_TOKEN"
+	apiSecretVariable = "LETHE_API_SECRET"
+)
 
 func (n *connection) register(c *cobra.Command) {
 	f := c.Flags()
@@ -101,15 +106,20 @@ func (n *connection) open(stdin io.Reader) (*client.Client, error) {
 	}
 	c := client.Config{URL: n.url, Project: n.project, Patience: n.patience}
 	var err error
-	if c.Token, err = n.token(stdin); err != nil {
+	if c.Token, err = secretOf("--token-file", n.tokenFile, tokenVariable, stdin); err != nil {
 		return nil, err
+	}
+	if n.ingests {
+		if c.Secret, err = secretOf("--api-secret-file", n.secretFile, apiSecretVariable, stdin); err != nil {
+			return nil, err
+		}
 	}
 	kept, err := readProfiles()
 	if err != nil {
 		return nil, err
 	}
-	if c.Token != "" && c.URL == "" && n.profile == "" {
-		return nil, failure{statusUsage, "A GDPR token was given without the server that it is for: name that with --url, or its profile with --profile."}
+	if c.Token+c.Secret != "" && c.URL == "" && n.profile == "" {
+		return nil, failure{statusUsage, "A token or secret was given without the server that it is for: name that with --url, or its profile with --profile."}
 	}
 	name := n.profile
 	if name == "" {
@@ -129,11 +139,14 @@ func (n *connection) open(stdin io.Reader) (*client.Client, error) {
 			c.Token = p.Token
 		}
 	}
-	for _, missing := range []struct{ value, what string }{
-		{c.URL, "the address of the server (--url)"}, {c.Project, "the token of the project (--project-token)"},
-		{c.Token, "the GDPR token (--token-file, or the variable " + tokenVariable + ")"},
+	for _, missing := range []struct {
+		is   bool
+		what string
+	}{
+		{c.URL == "", "the address of the server (--url)"}, {c.Project == "", "the token of the project (--project-token)"},
+		{c.Token == "" && !n.ingests, "the GDPR token (--token-file, or the variable " + tokenVariable + ")"},
 	} {
-		if missing.value == "" {
+		if missing.is {
 			return nil, failure{statusUsage, "Name " + missing.what + ", or keep all of it once with lethe login."}
 		}
 	}
@@ -142,26 +155,29 @@ func (n *connection) open(stdin io.Reader) (*client.Client, error) {
 	if err != nil {
 		return nil, failure{statusUsage, sentence(err.Error())}
 	}
+	if n.ingests && to.Mixpanel() && c.Secret == "" {
+		return nil, failure{statusUsage, "Mixpanel takes events in by the API secret of the project: name a file with it by --api-secret-file, or put it into the variable " + apiSecretVariable + "."}
+	}
 	return to, nil
 }
 
-// token is the GDPR token that a file or a variable holds, or "".
-func (n *connection) token(stdin io.Reader) (string, error) {
-	if n.tokenFile == "" {
-		return strings.TrimSpace(os.Getenv(tokenVariable)), nil
+// secretOf is the secret that the file of a flag or a variable holds, or "".
+func secretOf(flag, file, variable string, stdin io.Reader) (string, error) {
+	if file == "" {
+		return strings.TrimSpace(os.Getenv(variable)), nil
 	}
 	in := stdin
-	if n.tokenFile != "-" {
-		f, err := os.Open(n.tokenFile)
+	if file != "-" {
+		f, err := os.Open(file)
 		if err != nil {
-			return "", failure{statusUsage, "The file that --token-file names cannot be read."}
+			return "", failure{statusUsage, "The file that " + flag + " names cannot be read."}
 		}
 		defer f.Close()
 		in = f
 	}
 	b, err := io.ReadAll(io.LimitReader(in, 4096))
 	if err != nil || len(strings.Fields(string(b))) != 1 {
-		return "", failure{statusUsage, "--token-file names no file that holds a GDPR token and nothing else."}
+		return "", failure{statusUsage, flag + " names no file that holds what it is for and nothing else."}
 	}
 	return strings.TrimSpace(string(b)), nil
 }
@@ -274,7 +290,7 @@ The other commands use the last profile, or the one that --profile names.`,
 }
 
 func (n *connection) login(ctx context.Context, c *cobra.Command) error {
-	token, err := n.token(c.InOrStdin())
+	token, err := secretOf("--token-file", n.tokenFile, tokenVariable, c.InOrStdin())
 	if err != nil {
 		return err
 	}
@@ -295,7 +311,7 @@ func (n *connection) login(ctx context.Context, c *cobra.Command) error {
 	if err != nil {
 		return failure{statusUsage, sentence(err.Error())}
 	}
-	if _, err := to.List(ctx, client.Export, 1, 1); err != nil {
+	if err := to.Try(ctx); err != nil {
 		return err
 	}
 	kept, err := readProfiles()

@@ -119,7 +119,7 @@ func (n *connection) examine(ctx context.Context, c *cobra.Command) []check {
 }
 
 func examineToken(ctx context.Context, to *client.Client) check {
-	_, err := to.List(ctx, client.Export, 1, 1)
+	err := to.Try(ctx)
 	var answered *client.Error
 	switch {
 	case err == nil:

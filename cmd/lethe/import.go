@@ -58,6 +58,8 @@ content).`,
 		Args: cobra.MinimumNArgs(1),
 	}
 	m.register(c)
+	m.ingests = true
+	c.Flags().StringVar(&m.secretFile, "api-secret-file", "", "`file` with the API secret of the project, - for standard input, or the secret in the variable "+apiSecretVariable+"; Mixpanel wants it")
 	c.RunE = m.run(m.each)
 	return c
 }

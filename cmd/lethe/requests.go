@@ -106,8 +106,12 @@ func (n *connection) show(c *cobra.Command, r client.Request) error {
 		return printLine(c.OutOrStdout(), r)
 	}
 	w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "task\t%s\nstatus\t%s\ntype\t%s, %s\npeople\t%d\nrequested\t%s UTC by %s\n", r.Task, r.Status, r.Type, strings.ToUpper(r.Compliance), r.Count, clockTime(r.Requested), r.Requester)
-	for _, l := range []struct{ name, value string }{{"due", dueOf(r)}, {"finished", clockTime(r.Finished)}, {"held", r.Hold}, {"reason", r.Reason}} {
+	fmt.Fprintf(w, "task\t%s\nstatus\t%s\ntype\t%s\npeople\t%d\n", r.Task, r.Status, r.Type, r.Count)
+	requested := "" // Mixpanel does not tell of an export
+	if r.Requested != "" {
+		requested = clockTime(r.Requested) + " UTC by " + r.Requester
+	}
+	for _, l := range []struct{ name, value string }{{"law", strings.ToUpper(r.Compliance)}, {"requested", requested}, {"due", dueOf(r)}, {"finished", clockTime(r.Finished)}, {"held", r.Hold}, {"reason", r.Reason}} {
 		if l.value != "" {
 			fmt.Fprintf(w, "%s\t%s\n", l.name, l.value)
 		}
@@ -173,6 +177,9 @@ func listCommand() *cobra.Command {
 			}
 			return to.ListAll(ctx, strings.ToLower(only), page, size)
 		})
+		if to.Mixpanel() && unlisted(err) {
+			return failure{statusRefused, "This Mixpanel has no list of requests: ask for one by its task id, with lethe status."}
+		}
 		if err != nil {
 			return err
 		}
