@@ -194,6 +194,11 @@ func (a *asking) run(ctx context.Context, c *cobra.Command, to *client.Client, a
 	if !a.wait && a.output == "" {
 		return a.sent(ctx)
 	}
+	if a.of == client.Deletion && !a.json {
+		if err := a.sent(ctx); ctx.Err() != nil {
+			return err
+		} // what else is wrong with a request is told with its end
+	}
 	for i := range a.journal.Parts {
 		all = append(all, a.finish(ctx, i))
 		if ctx.Err() != nil {

@@ -375,10 +375,14 @@ func certificateCommand() *cobra.Command {
 			_, err = c.OutOrStdout().Write(b)
 			return err
 		}
-		if err := writeNew(output, b, force); err != nil || !n.json {
+		if err := writeNew(output, b, force); err != nil {
 			return err
 		}
-		return printLine(c.OutOrStdout(), map[string]string{"task_id": args[0], "file": output})
+		if n.json {
+			return printLine(c.OutOrStdout(), map[string]string{"task_id": args[0], "file": output})
+		}
+		_, err = fmt.Fprintln(c.OutOrStdout(), "Written: "+output)
+		return err
 	})
 	return c
 }
