@@ -516,9 +516,12 @@ func (a *administering) tellInvited(c *cobra.Command, name string, invited, with
 	case !invited:
 		return
 	}
-	data := ""
-	if a.data != defaultData {
-		data = " --data " + a.data
+	way := "To hand one over yourself: lethe sign-in " + name
+	switch {
+	case a.url != "":
+		way = "To hand one over, on the machine that Lethe runs on: lethe sign-in " + name
+	case a.data != defaultData:
+		way += " --data " + a.data
 	}
-	fmt.Fprintf(c.ErrOrStderr(), "%[1]s %[3]s To hand one over yourself: lethe sign-in %[1]s%[2]s\n", name, data, sentence)
+	fmt.Fprintln(c.ErrOrStderr(), name, sentence, way)
 }

@@ -117,7 +117,11 @@ func wrongFlag(c *cobra.Command, err error) error {
 	case errors.As(err, &missing):
 		return failure{statusUsage, "--" + missing.GetFlag().Name + " is the last word, and needs something behind it" + see}
 	case errors.As(err, &unknown):
-		return failure{statusUsage, c.CommandPath() + " has no such flag" + see + " An identifier that begins with - goes behind a word of its own, --."}
+		sentence := c.CommandPath() + " has no such flag" + see
+		if strings.Contains(c.Use, " ID…") {
+			sentence += " An identifier that begins with - goes behind a word of its own, --."
+		}
+		return failure{statusUsage, sentence}
 	case errors.As(err, &invalid):
 		f := invalid.GetFlag()
 		takes := map[string]string{"duration": "a time such as 24h or 90m", "int": "a whole number", "bool": "true or false"}[f.Value.Type()]
