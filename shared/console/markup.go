@@ -219,8 +219,11 @@ func spoken(day string) string {
 
 // when is a moment, in UTC.
 func when(t time.Time) node {
-	return html.Time(html.DateTime(t.UTC().Format(time.RFC3339)), text(t.UTC().Format("2 January 2006, 15:04:05")+" UTC"))
+	return html.Time(html.DateTime(t.UTC().Format(time.RFC3339)), text(inFull(t)))
 }
+
+// inFull is a moment in words.
+func inFull(t time.Time) string { return t.UTC().Format("2 January 2006, 15:04:05 UTC") }
 
 // onDay is a day as 2026-03-31.
 func onDay(day string) node { return html.Time(html.DateTime(day), text(spoken(day))) }

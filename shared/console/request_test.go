@@ -182,8 +182,9 @@ func TestThePageOfADeletion(t *testing.T) {
 	b.get(page+"/download").wants(t, "download", 404, "A deletion has no file")
 
 	cancelled := w.submit(dsr.Deletion, "bob")
+	w.plan(cancelled)
 	page = "/requests/" + cancelled.Task
-	b.do("POST", page+"/cancel", nil).wants(t, "cancel asks", 200, "<h1>Cancel the deletion</h1>", "no data is erased", "1 identifier in the project Shop", `href="`+page+`">No, go back`, "!bob")
+	b.do("POST", page+"/cancel", nil).wants(t, "cancel asks", 200, "<h1>Cancel the deletion</h1>", "It can be cancelled until ", "no data is erased", "1 identifier in the project Shop", `href="`+page+`">No, go back`, "!bob")
 	b.get(page).wants(t, "not cancelled yet", 200, "Cancel the deletion")
 	if a := b.do("POST", page+"/cancel", url.Values{"sure": {"1"}}); a.Code != http.StatusSeeOther || a.Header().Get("Location") != page {
 		t.Errorf("cancel: %d to %q", a.Code, a.Header().Get("Location"))

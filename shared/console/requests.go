@@ -104,10 +104,14 @@ func giveUp(v *visit) error {
 	case r.Type == dsr.Export:
 		sentence = "It is not carried out: no file is made. It cannot be taken up again."
 	}
-	return v.ask(title, title, requestsPath+"/"+task, []string{
+	sentences := []string{
 		"This " + what + " is of " + identifiers(r.Count) + " in the project " + project.Name + ". " + sentence,
 		"The person’s right does not end with it: if they still want it, make a new request, and answer by " + spoken(r.Day(r.Due)) + ".",
-	})
+	}
+	if waits(r, v.Clock()) {
+		sentences = append(sentences, "It can be cancelled until "+inFull(r.Window)+".")
+	}
+	return v.ask(title, title, requestsPath+"/"+task, sentences)
 }
 
 // extend moves the due date of the request that the address names.

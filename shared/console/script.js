@@ -28,7 +28,10 @@ for (const field of document.querySelectorAll("[data-copy]")) {
 // typed there is there again when somebody changes their mind.
 function hide() {
   const gdpr = document.getElementById("compliance-gdpr")?.checked;
-  for (const control of document.querySelectorAll(".ccpa :is(input, select)")) control.disabled = gdpr;
+  for (const part of document.querySelectorAll(".ccpa")) {
+    part.hidden = gdpr;
+    for (const control of part.querySelectorAll("input, select")) control.disabled = gdpr;
+  }
 }
 
 // The second of two clicks sends nothing: the answer to the first may have a secret that
