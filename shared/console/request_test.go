@@ -160,10 +160,10 @@ func TestThePageOfAnExport(t *testing.T) {
 
 func TestThePageOfADeletion(t *testing.T) {
 	w := newWorld(t)
-	w.track("ada", 3)
+	w.track("hugo", 3)
 	w.track("bob", 7)
 	b := w.as(pat)
-	r := w.submit(dsr.Deletion, "ada")
+	r := w.submit(dsr.Deletion, "hugo")
 	page := "/requests/" + r.Task
 	w.plan(r)
 	b.get(page).wants(t, "in its window", 200, "Waits, can be cancelled", `data-every="30"`, "What would go: <strong>3 events, 0 profiles</strong> of 1 of 1 identifier, 30.0 % of the project’s data", "It can be cancelled until", "<li>Now: Waits, can be cancelled</li>", "Cancel the deletion", "!Run again", "!certificate")
@@ -173,7 +173,7 @@ func TestThePageOfADeletion(t *testing.T) {
 	b.get(page).wants(t, "begun", 200, "At work", `data-every="2"`, "The deletion has begun, and can no longer be cancelled", "!Cancel the deletion", "!certificate")
 	w.finish(r)
 	b.get(page).wants(t, "done", 200, "Completed", "!Cancel", "View the certificate", "Erased", "3 events", "!"+every)
-	b.get(page+"/certificate").wants(t, "certificate", 200, "<td>events</td><td>3 events, 0 profiles</td><td>0 events, 0 profiles</td>", page+"/certificate.json", "!ada")
+	b.get(page+"/certificate").wants(t, "certificate", 200, "<td>events</td><td>3 events, 0 profiles</td><td>0 events, 0 profiles</td>", page+"/certificate.json", "!hugo")
 	a := b.get(page + "/certificate.json")
 	if a.Code != 200 || a.Header().Get("Content-Type") != "application/json" || a.Header().Get("Content-Disposition") != `attachment; filename="`+r.Task+`.json"` || !strings.HasPrefix(a.text, "{") {
 		t.Errorf("the file: %d %v %s", a.Code, a.Header(), a.text)

@@ -71,16 +71,17 @@ func verifyTrail(v *visit, p place) error {
 }
 
 func entryRow(e account.Numbered) node {
-	var about []string
-	for _, s := range []string{e.Detail, e.Task} {
-		if s != "" {
-			about = append(about, s)
-		}
+	var about []node
+	if e.Detail != "" {
+		about = append(about, html.Div(text(e.Detail)))
+	}
+	if e.Task != "" {
+		about = append(about, html.Div(link(requestsPath+"/"+e.Task, e.Task)))
 	}
 	if n := len(e.Subjects); n > 0 {
-		about = append(about, count(n, "person", "people"))
+		about = append(about, html.Div(text(count(n, "person", "people"))))
 	}
-	return html.Tr(cell(strconv.FormatInt(e.Number, 10)), html.Td(moment(e.Time)), cell(e.Actor), cell(e.Action), cell(strings.Join(about, "; ")), cell(e.From))
+	return html.Tr(cell(strconv.FormatInt(e.Number, 10)), html.Td(moment(e.Time)), cell(e.Actor), cell(e.Action), html.Td(about...), cell(e.From))
 }
 
 // downloadTrail answers entries as they are stored, a line for each.

@@ -274,3 +274,9 @@ func newSurfer(t *testing.T) *surfer {
 
 // ownScript is the one script that a page may have.
 var ownScript = regexp.MustCompile(`<script src="/assets/[0-9a-f]{16}\.js" defer></script>`)
+
+// names reports whether a text has an identifier as a word: random ids may have its
+// letters in them.
+func names(text, id string) bool {
+	return regexp.MustCompile(`\b` + id + `\b`).MatchString(text)
+}
