@@ -177,7 +177,7 @@ func secretOf(flag, file, variable string, stdin io.Reader) (string, error) {
 	}
 	b, err := io.ReadAll(io.LimitReader(in, 4096))
 	if err != nil || len(strings.Fields(string(b))) != 1 {
-		return "", failure{statusUsage, flag + " names no file that holds what it is for and nothing else."}
+		return "", failure{statusUsage, flag + " names a file that does not hold one secret and nothing else."}
 	}
 	return strings.TrimSpace(string(b)), nil
 }
