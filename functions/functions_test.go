@@ -381,7 +381,7 @@ func (d *deployment) console(t *testing.T) {
 		{"POST", "/sign-in/link", "link=" + link, 303, "", "/"},
 		{"GET", "/", "", 200, "<strong>owner@example.com</strong>", ""},
 		{"GET", "/exports/new", "", 200, `name="key"`, ""},
-		{"POST", "/exports/new", "project=" + d.ProjectID + "&compliance=gdpr&disclosure=DATA&window=year&id=null&step=submit", 400, `id="id-wrong"`, ""},
+		{"POST", "/exports/new", "key=k&project=" + d.ProjectID + "&compliance=gdpr&disclosure=DATA&window=year&id=null&step=submit", 400, `id="id-wrong"`, ""},
 		{"POST", "/requests/search", "sought=amelie", 200, "/requests/", ""},
 		{"POST", "/sign-in/link", "link=" + link, 403, "used before", ""},
 		{"POST", "/sign-out", "", 303, "", "/sign-in"},

@@ -163,7 +163,7 @@ func TestAdministration(t *testing.T) {
 			{3, "role must be", []string{"member", "set", "sam@example.com", "boss"}},
 			{2, "--project", []string{"project", "rotate", "token"}},
 			{3, "no project of the id", []string{"project", "rotate", "token", "--project", "7"}},
-			{2, "accepts 1 arg", []string{"sign-in"}},
+			{2, "takes EMAIL, and nothing was given", []string{"sign-in"}},
 			{2, "cannot be read", []string{"audit", "verify", "no-such-file"}},
 		} {
 			status, out, diag := lethe(t, with(c.args...)...)

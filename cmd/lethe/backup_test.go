@@ -311,7 +311,7 @@ func TestRestoreSaysWhatIsNotKnown(t *testing.T) {
 		{3, "already", []string{"backup", "--data", data, backup}},
 		{2, "inside the data directory", []string{"backup", "--data", data, filepath.Join(data, "backup")}},
 		{7, "place for the backup", []string{"backup", "--data", data, filepath.Join(backup, "backup.json", "x")}},
-		{2, "arg", []string{"backup", "--data", data}},
+		{2, "takes DIRECTORY", []string{"backup", "--data", data}},
 		{1, "no whole backup", []string{"restore", data, "--data", filepath.Join(dir, "other")}},
 		{2, "no copy of the ledger", []string{"restore", backup, "--data", data, "--ledger-copy", dir}},
 		{3, "no data directory", []string{"restore", "--data", filepath.Join(dir, "none"), "--ledger-copy", filepath.Join(data, "files")}},
