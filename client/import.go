@@ -31,8 +31,8 @@ type FailedEvent struct {
 }
 
 // Import sends events in as Mixpanel's raw export has them, one JSON object with "event"
-// and "properties" each. It is proved by the project's token, or its API secret. Events with an $insert_id
-// can be sent in again, and are stored once.
+// and "properties" each. It is proved by the project's token, or its API secret. Events
+// with an $insert_id can be sent in again, and are stored once.
 func (c *Client) Import(ctx context.Context, events []json.RawMessage) (Imported, error) {
 	var packed bytes.Buffer
 	w := gzip.NewWriter(&packed)

@@ -338,7 +338,7 @@ func (a *asking) sent(ctx context.Context) error {
 
 // standing tells how a request stands that was sent in before.
 func (a *asking) standing(ctx context.Context, task string) error {
-	r, _, err := a.to.Status(ctx, a.of, task)
+	r, err := typeOf(ctx, a.to, task)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -33,19 +34,23 @@ func TestRequestsInABrowser(t *testing.T) {
 	data, out := filepath.Join(t.TempDir(), "data"), t.TempDir()
 	p := startDemo(t, data, "--cancel-window", "1m") // in which two pages are looked at, on a machine with much else to do
 	people := []string{"user-0001", "user-0002", "user-0003", "user-0004", "user-0005", "user-0006", "user-0007", "user-0008", "user-0009"}
+	var many []string // of whom together is more than the hundredth part of the project
+	for n := range 40 {
+		many = append(many, fmt.Sprintf("user-%04d", 20+n))
+	}
 	var links [][]string
 	for _, person := range []string{demoOwner, "sam@demo.example", "kim@demo.example"} {
 		if person != demoOwner { // they have no GDPR token, and make one with the first form
 			must(t, "member", "set", person, "admin", "--data", data)
 		}
 		var own []string
-		for range 2 {
+		for range 3 {
 			own = append(own, strings.TrimSpace(must(t, "sign-in", person, "--data", data)))
 		}
 		links = append(links, own)
 	}
 	env := []string{"LETHE_CHROMIUM=" + chromium, "LETHE_SITE=" + p.URL, "LETHE_OUT=" + out, "LETHE_SCREENSHOTS=" + pictures}
-	for name, list := range map[string]any{"LETHE_PEOPLE": people, "LETHE_LINKS": links} {
+	for name, list := range map[string]any{"LETHE_PEOPLE": people, "LETHE_LINKS": links, "LETHE_MANY": many} {
 		all, err := json.Marshal(list)
 		if err != nil {
 			t.Fatal(err)

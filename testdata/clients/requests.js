@@ -1,6 +1,7 @@
 // Makes requests in the console in a headless Chromium, as a person does: exports by a
 // single identifier and by a file, whose archives go into LETHE_OUT, and deletions until
-// the data is gone; with scripts and without, in light and dark, on a narrow screen. It
+// the data is gone, one of them confirmed by a second person; with scripts and without, in
+// light and dark, on a narrow screen. It
 // fails where a page has a violation that axe-core finds, is wider than the screen, says
 // something on the browser's console, or asks for anything from elsewhere. Pictures of
 // the pages go into LETHE_SCREENSHOTS.
@@ -13,7 +14,7 @@ const { chromium } = require("playwright-core");
 const env = process.env;
 const site = env.LETHE_SITE;
 const people = JSON.parse(env.LETHE_PEOPLE); // identifiers that have data
-const links = JSON.parse(env.LETHE_LINKS); // two of each person
+const links = JSON.parse(env.LETHE_LINKS); // three of each person
 const axe = fs.readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 const patience = 120_000;
 
@@ -194,6 +195,47 @@ async function ask(context, page, { name, scripts, scheme, single, several, toke
   assert.deepEqual(problems, []);
 }
 
+// A deletion that is large for its project waits until a second person confirms it.
+async function confirmed(browser, [owner, second], id) {
+  const contexts = [];
+  async function signedIn(links) {
+    const context = await browser.newContext({ viewport: { width: 1024, height: 800 } });
+    contexts.push(context);
+    const page = await context.newPage();
+    page.setDefaultTimeout(patience);
+    await page.goto(links.pop());
+    await page.getByRole("button", { name: "Sign in", exact: true }).click();
+    await page.getByRole("heading", { level: 1, name: "Data & Privacy", exact: true }).waitFor();
+    return page;
+  }
+  const press = (page, label) => page.getByRole("button", { name: label, exact: true }).click();
+  const state = (page, text) => page.locator(".state strong", { hasText: text }).waitFor();
+
+  const first = await signedIn(owner);
+  await first.goto(`${site}/projects`);
+  await first.locator("td a").first().click();
+  await first.getByLabel("Large deletions: percent of the project", { exact: true }).fill("1");
+  await first.getByLabel("Large deletions: rows", { exact: true }).fill("1");
+  await press(first, "Save the settings");
+  await first.getByRole("status").filter({ hasText: "The settings were changed" }).waitFor();
+  await first.goto(`${site}/deletions/new`);
+  await first.setInputFiles("#file", { name: "people.csv", mimeType: "text/csv", buffer: Buffer.from(id.join("\n")) });
+  await press(first, "Continue");
+  await first.fill("#count", String(id.length));
+  await press(first, `Delete the data of ${id.length} identifiers`);
+  await state(first, "Waits to be confirmed");
+  await press(first, "Confirm");
+  await first.getByRole("alert").filter({ hasText: "another" }).waitFor();
+
+  const other = await signedIn(second);
+  await other.goto(first.url().replace(/\/confirm$/, ""));
+  await other.getByRole("heading", { level: 1, name: `Deletion of ${id.length} identifiers`, exact: true }).waitFor();
+  await press(other, "Confirm");
+  await state(other, "Waits, can be cancelled");
+  await state(other, "Completed");
+  for (const context of contexts) await context.close();
+}
+
 async function main() {
   const browser = await chromium.launch({
     executablePath: env.LETHE_CHROMIUM,
@@ -206,6 +248,7 @@ async function main() {
       drive(browser, { name: "dark", scripts: true, scheme: "dark", width: 1024, tokenless: true, ...some(1) }),
       drive(browser, { name: "plain", scripts: false, scheme: "light", width: 320, ...some(2), tokenless: true }),
     ]);
+    await confirmed(browser, links, JSON.parse(env.LETHE_MANY));
   } finally {
     await browser.close();
   }
