@@ -73,9 +73,12 @@ func (r shown) inWindow() bool {
 	return waits(r.Request, r.now)
 }
 
-// looked reports whether it is known what was found for everybody.
-func (r shown) looked() bool {
-	return !slices.ContainsFunc(r.Findings, func(f dsr.Finding) bool { return f.State == "" })
+// planned reports whether it is known what a deletion would erase: the sum of what was
+// found comes after the findings, and is nothing only where all of these are.
+func (r shown) planned() bool {
+	return !slices.ContainsFunc(r.Findings, func(f dsr.Finding) bool {
+		return f.State == "" || r.Planned == (dsr.Tally{}) && f.Events+f.Profiles+f.Edges > 0
+	})
 }
 
 // live is the part of the page that updates itself.
@@ -84,7 +87,7 @@ func (r shown) live(content node) node {
 	switch {
 	case r.held():
 		every = 30
-	case r.inWindow() && r.looked():
+	case r.inWindow() && r.planned():
 		every = max(1, min(30, int(r.Window.Sub(r.now)/time.Second)+1))
 	case r.Status.Open():
 		every = 2
@@ -98,7 +101,7 @@ func (r shown) state() node {
 		html.P(html.Class("state"), html.Strong(text(statusOfRequest(r.Request, r.now))), progress(r.Request)),
 		gomponents.If(r.Reason != "", html.P(html.Class("warning"), text(r.Reason))),
 		gomponents.If(r.Overdue(r.now), html.P(html.Class("warning"), text("This request is overdue: the person should have had an answer by "+spoken(r.Day(r.Due))+"."))),
-		gomponents.Iff(r.Type == dsr.Deletion && cancellable(r.Request) && r.looked(), r.preview),
+		gomponents.Iff(r.Type == dsr.Deletion && cancellable(r.Request) && r.planned(), r.preview),
 		gomponents.If(r.inWindow(), html.P(text("Nothing is erased yet. It can be cancelled until "), when(r.Window), text("; then the deletion begins, and nothing brings the data back."))),
 		gomponents.If(r.Type == dsr.Deletion && r.Status.Open() && !cancellable(r.Request), say("The deletion has begun, and can no longer be cancelled.")),
 		gomponents.If(r.Withdrawn, html.P(text("The file was withdrawn, because data of a person in it was erased since by "), link(requestsPath+"/"+r.WithdrawnBy, "this deletion"), text(". Make a new request if a copy is needed."))),

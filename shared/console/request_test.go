@@ -1,6 +1,7 @@
 package console_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"html"
@@ -14,6 +15,8 @@ import (
 	"lethe/shared/account"
 	"lethe/shared/dsr"
 	"lethe/shared/events"
+	"lethe/shared/kind"
+	"lethe/shared/table"
 )
 
 // track stores events of somebody, some minutes old.
@@ -190,6 +193,26 @@ func TestThePageOfADeletion(t *testing.T) {
 		t.Errorf("cancel: %d to %q", a.Code, a.Header().Get("Location"))
 	}
 	b.get(page).wants(t, "cancelled", 200, "Cancelled", "!Cancel the deletion", "!certificate")
+}
+
+// Between the last look of a plan and its sum nothing is said to go, which would be told
+// for the whole window else.
+func TestAPreviewWaitsForItsSum(t *testing.T) {
+	w := newWorld(t)
+	w.track("hugo", 3)
+	r := w.submit(dsr.Deletion, "hugo")
+	w.control.refuses = func(op table.Op) bool { return bytes.Contains(op.Item.Data, []byte(`"planned":`)) }
+	if _, err := w.service.Plan(t.Context(), dsr.Step{Task: r.Task, Attempt: r.Attempt}); kind.Of(err) != kind.Unavailable {
+		t.Fatal(err)
+	}
+	b := w.as(pat)
+	b.get("/requests/"+r.Task).wants(t, "without the sum", 200, "<td>Found</td>", "!What would go", `data-every="2"`)
+	w.control.refuses = nil
+	w.plan(r)
+	b.get("/requests/"+r.Task).wants(t, "with the sum", 200, "What would go: <strong>3 events", `data-every="30"`)
+	none := w.submit(dsr.Deletion, "nobody")
+	w.plan(none)
+	b.get("/requests/"+none.Task).wants(t, "nothing found", 200, "What would go: <strong>0 events", `data-every="30"`)
 }
 
 // A deletion that the guard holds is confirmed by somebody else than who made it.

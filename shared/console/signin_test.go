@@ -12,6 +12,7 @@ import (
 	"lethe/shared/account"
 	"lethe/shared/console"
 	"lethe/shared/dsr"
+	"lethe/shared/table"
 )
 
 func TestSignInByMail(t *testing.T) {
@@ -81,7 +82,7 @@ func TestAnswersToWhoAsksForALinkAreAlike(t *testing.T) {
 		if known != stranger {
 			t.Errorf("with a role\n%s\nwithout\n%s", known, stranger)
 		}
-		w.control.full = true
+		w.control.refuses = func(op table.Op) bool { return op.Item.PK == "news" }
 		if failed := ask(pat); failed != stranger {
 			t.Errorf("where it goes wrong\n%s\nwithout a role\n%s", failed, stranger)
 		}

@@ -113,15 +113,16 @@ func (w *world) deliver() {
 	}
 }
 
-// control is a table that can be down, or take no mail to deliver.
+// control is a table that can be down, or refuse some of what is written.
 type control struct {
 	table.Table
-	down, full bool
+	down    bool
+	refuses func(table.Op) bool
 }
 
 // Write implements table.Table.
 func (c *control) Write(ctx context.Context, ops ...table.Op) error {
-	if c.full && ops[0].Item.PK == "news" {
+	if c.refuses != nil && c.refuses(ops[0]) {
 		return kind.E(kind.Unavailable, "the table is full")
 	}
 	return c.Table.Write(ctx, ops...)
