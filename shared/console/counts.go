@@ -103,7 +103,7 @@ type bar struct {
 // The size of a chart, in units of its own.
 const (
 	chartWidth, chartHeight = 640, 160
-	chartFoot               = 20     // for the names of bars
+	chartLine               = 29     // for a line of names of bars
 	chartHead, chartSide    = 24, 64 // for the scale
 	leastBar                = 3      // so that one is told from none
 )
@@ -122,9 +122,9 @@ func chart(id, title string, bars []bar) node {
 	}
 	step := float64(chartWidth) / float64(len(bars))
 	every := (len(bars) + 6) / 7 // there is room for about seven names
-	anchor, shift := "start", .1
-	if every == 1 {
-		anchor, shift = "middle", .5
+	anchor, shift, lines := "start", .1, 1
+	if every == 1 { // then names may be longer than a bar is wide
+		anchor, shift, lines = "middle", .5, 2
 	}
 	var drawn gomponents.Group
 	for i, b := range bars {
@@ -134,14 +134,14 @@ func chart(id, title string, bars []bar) node {
 			drawn = append(drawn, svg("rect", at("x", x+step*.1), at("y", chartHeight-height), at("width", step*.8), at("height", height)))
 		}
 		if i%every == 0 {
-			drawn = append(drawn, svg("text", gomponents.Attr("text-anchor", anchor), at("x", x+step*shift), at("y", chartHeight+chartFoot-5), text(b.name)))
+			drawn = append(drawn, svg("text", gomponents.Attr("text-anchor", anchor), at("x", x+step*shift), at("y", chartHeight+float64(i%lines+1)*chartLine-8), text(b.name)))
 		}
 	}
 	description := "Bars from " + bars[0].name + " to " + bars[len(bars)-1].name + "; the highest is " + most.name + " with " + decimal(most.n) + ". The table that follows has every number."
 	return gomponents.Group{
 		html.H2(text(title)),
 		html.SVG(html.Class("chart"), html.Role("img"), html.Aria("labelledby", id+"-title "+id+"-desc"),
-			gomponents.Attr("viewBox", fmt.Sprintf("%d %d %d %d", -chartSide, -chartHead, chartSide+chartWidth, chartHead+chartHeight+chartFoot)),
+			gomponents.Attr("viewBox", fmt.Sprintf("%d %d %d %d", -chartSide, -chartHead, chartSide+chartWidth, chartHead+chartHeight+lines*chartLine)),
 			svg("title", html.ID(id+"-title"), text(title)), svg("desc", html.ID(id+"-desc"), text(description)),
 			level(0, 0), gomponents.If(most.n > 0, level(1, most.n)), gomponents.If(most.n > 1, level(float64(most.n/2)/float64(most.n), most.n/2)), drawn),
 	}
