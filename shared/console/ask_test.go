@@ -446,7 +446,7 @@ func TestFormsThatAreTooLarge(t *testing.T) {
 		many.Set(fmt.Sprint(n), "")
 	}
 	b.send("/exports/new", many, nil).wants(t, "many parts", 413, "it may have 4 megabytes")
-	b.send("/exports/new", w.filled(""), make([]byte, 65<<20)).wants(t, "a file", 413, "The file is far too large")
+	b.send("/exports/new", but(w.filled(""), "subject_request_id", "ours"), make([]byte, 65<<20)).wants(t, "a file", 400, `id="file-wrong">The file has more than 3 megabytes`, `value="ours"`)
 	b.request("POST", "/exports/new", "--x\r\nContent-Disposition: form-data; name=\"id\"\r\n\r\nada", "Content-Type", "multipart/form-data; boundary=x").wants(t, "cut off", 400, "did not arrive whole")
 	if n := len(w.requests()); n != 0 {
 		t.Errorf("%d requests were submitted", n)

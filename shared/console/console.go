@@ -8,7 +8,6 @@
 package console
 
 import (
-	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -147,8 +146,7 @@ func (v *visit) read() error {
 		return kind.Say(kind.Forbidden, "This form was not sent from a page of this server. Open the page here, and send it again.")
 	}
 	err := v.r.ParseForm()
-	var large *http.MaxBytesError
-	if errors.As(err, &large) {
+	if tooLarge(err) {
 		return kind.Say(kind.TooLarge, "What was sent is too large: a form may have a megabyte.")
 	}
 	if err != nil {

@@ -45,7 +45,7 @@ func (v *visit) filled() (filled, error) {
 	f := filled{Values: url.Values{}, parts: true}
 	for left := int64(mostTyped); left > 0; {
 		part, err := parts.NextPart()
-		if err == io.EOF {
+		if err == io.EOF || f.over && tooLarge(err) { // then what was typed before the file is kept
 			return f, nil
 		}
 		if err != nil {
@@ -70,9 +70,14 @@ func (v *visit) filled() (filled, error) {
 	return f, kind.Say(kind.TooLarge, "What was typed is too large: it may have 4 megabytes.")
 }
 
-func tooLargeOr(broken, err error) error {
+// tooLarge reports whether more was sent than is read.
+func tooLarge(err error) bool {
 	var large *http.MaxBytesError
-	if errors.As(err, &large) {
+	return errors.As(err, &large)
+}
+
+func tooLargeOr(broken, err error) error {
+	if tooLarge(err) {
 		return kind.Say(kind.TooLarge, "The file is far too large. A request takes 2000 identifiers at most.")
 	}
 	return broken

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"maragu.dev/gomponents"
 	"maragu.dev/gomponents/html"
@@ -40,8 +42,21 @@ func (v *visit) anew(err error, form, field string, page func(*visit) error) err
 	if sentence == "" {
 		return err
 	}
+	if field != "" {
+		sentence = beside(sentence)
+	}
 	v.typed = typed{form: form, status: status, wrong: map[string]string{field: sentence}}
 	return page(v)
+}
+
+// beside is a sentence as it stands beside its field, where the name that programs have
+// for that, which it may begin with, says nothing.
+func beside(sentence string) string {
+	name, rest, _ := strings.Cut(sentence, " ")
+	if first, _ := utf8.DecodeRuneInString(name); !unicode.IsLower(first) {
+		return sentence
+	}
+	return "This " + rest
 }
 
 // status is that of a page with forms.
@@ -60,7 +75,7 @@ func (b blank) value(field, was string) string {
 	if b.v.typed.form != b.name {
 		return was
 	}
-	return b.v.r.PostFormValue(field)
+	return b.v.r.FormValue(field)
 }
 
 // wrong is what to change about a field, or "".

@@ -87,10 +87,10 @@ func TestWhatCannotBeOfMembersIsToldAndKept(t *testing.T) {
 		field  string // that says so
 	}{
 		"no address":        {pat, c.project("/members"), []string{"name", hostile, "role", "admin"}, http.StatusBadRequest, "plain mail address", "invite-name"},
-		"no role":           {pat, c.project("/members"), []string{"name", newcomer, "role", "king"}, http.StatusBadRequest, "role must be", "invite-role"},
+		"no role":           {pat, c.project("/members"), []string{"name", newcomer, "role", "king"}, http.StatusBadRequest, "This must be", "invite-role"},
 		"no program":        {pat, c.project("/members"), []string{"name", "nobody", "role", "admin"}, http.StatusNotFound, "no service account of this name", "invite-name"},
 		"an owner by admin": {adam, c.project("/members"), []string{"name", newcomer, "role", "owner"}, http.StatusForbidden, "Only an owner may make an owner", "invite-role"},
-		"a program's name":  {pat, c.project("/service-accounts"), []string{"label", "No Good", "role", "admin", "once", "1"}, http.StatusBadRequest, "small letters", "service-label"},
+		"a program's name":  {pat, c.project("/service-accounts"), []string{"label", "No Good", "role", "admin", "once", "1"}, http.StatusBadRequest, "This must be 2 to 40 small letters", "service-label"},
 		"a project's name":  {pat, "/projects", []string{"name", "", "once", "2"}, http.StatusBadRequest, "", "project-name"},
 		"another name":      {pat, c.project("/name"), []string{"name", strings.Repeat("x", 300)}, http.StatusBadRequest, "", "rename-name"},
 		"no new owner":      {pat, c.project("/transfer"), []string{"to", "nobody"}, http.StatusBadRequest, "mail address", "transfer-to"},

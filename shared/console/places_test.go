@@ -144,9 +144,8 @@ func TestTrails(t *testing.T) {
 		t.Errorf("the file does not verify: %+v %v", v, err)
 	}
 	for _, from := range []string{"", "0", "x", "-1"} {
-		if a := b.get(path + "/entries?from=" + from); a.Code != http.StatusBadRequest {
-			t.Errorf("from %q: %d", from, a.Code)
-		}
+		a := b.get(path + "/entries?from=" + from)
+		a.wants(t, "from "+from, http.StatusBadRequest, `id="entries-from-wrong">The number of the first entry has to be`, `name="from" aria-describedby="entries-from-wrong" aria-invalid="true" autofocus value="`+from+`"`, "Entries, newest first")
 	}
 	if err := c.accounts.KeepHeads(t.Context(), c.bucket, c.service.Keys); err != nil {
 		t.Fatal(err)

@@ -251,7 +251,7 @@ func TestARequestIsExtendedOnce(t *testing.T) {
 	b := w.as(pat)
 	r := w.submit(dsr.Export, "ada")
 	page := "/requests/" + r.Task
-	b.do("POST", page+"/extension", nil).wants(t, "without a reason", 400, `id="reason-wrong">reason is empty`, `aria-describedby="reason-hint reason-wrong"`)
+	b.do("POST", page+"/extension", nil).wants(t, "without a reason", 400, `id="reason-wrong">This is empty`, `aria-describedby="reason-hint reason-wrong"`)
 	long := strings.Repeat("why ", 300)
 	b.do("POST", page+"/extension", url.Values{"reason": {long}}).wants(t, "a long reason", 400, "longer than 1000", `value="`+long+`"`)
 	if a := b.do("POST", page+"/extension", url.Values{"reason": {"Many <b>requests</b>"}}); a.Code != http.StatusSeeOther {

@@ -136,7 +136,11 @@ func (v *visit) changed(project account.Project, task string, err error, reason 
 		return err
 	}
 	status, _ := statusOf(err)
-	return v.showDetail(status, project, task, refusal{sentenceOf(v.w.Header(), status, err), kind.Of(err) == kind.Invalid, reason})
+	refused := refusal{sentenceOf(v.w.Header(), status, err), kind.Of(err) == kind.Invalid, reason}
+	if refused.byReason {
+		refused.sentence = beside(refused.sentence)
+	}
+	return v.showDetail(status, project, task, refused)
 }
 
 // A refusal is why something cannot be: because of the reason that was typed for

@@ -143,17 +143,13 @@ func settle(v *visit, p place) error {
 	return v.done(p.path, "settled")
 }
 
-// beside is a sentence about a setting as it stands beside its field, where the name that
-// programs have for it says nothing.
+// beside is a sentence about a setting as it stands beside its field.
 func (s setting) beside(sentence string) string {
-	rest, is := strings.CutPrefix(sentence, s.name+" must")
-	switch {
-	case !is:
-		return sentence
-	case s.many:
+	sentence = beside(sentence)
+	if rest, is := strings.CutPrefix(sentence, "This must"); is && s.many {
 		return "These must" + rest
 	}
-	return "This must" + rest
+	return sentence
 }
 
 // clean is what was typed without the blanks around it and with the line ends of a list:

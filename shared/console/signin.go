@@ -56,7 +56,10 @@ func askForLink(v *visit) error {
 	if err := account.CheckMail(mail); err != nil {
 		return v.showSignIn(http.StatusBadRequest, mail, kind.Sentence(err))
 	}
-	if err := v.Accounts.TakeMail(v.r.Context(), mail, v.from()); err != nil {
+	if err := v.Accounts.TakeMail(v.r.Context(), mail, v.from()); kind.Of(err) == kind.Throttled {
+		status, _ := statusOf(err)
+		return v.showSignIn(status, mail, sentenceOf(v.w.Header(), status, err))
+	} else if err != nil {
 		return err
 	}
 	passed := time.After(askTime)

@@ -101,7 +101,7 @@ func TestLinksAreNotMailedTooOften(t *testing.T) {
 		}
 		w.deliver()
 		if a.Code != http.StatusTooManyRequests || a.Header().Get("Retry-After") == "" || len(w.mails.sent) != 4 || // and the invitation before
-			!strings.Contains(a.text, "Too many sign-in links") {
+			!strings.Contains(a.text, `id="email-wrong">Too many sign-in links`) || !strings.Contains(a.text, `value="`+sam+`"`) {
 			t.Errorf("%d, Retry-After %q, %d mails: %s", a.Code, a.Header().Get("Retry-After"), len(w.mails.sent), a.text)
 		}
 		for range 31 {

@@ -31,12 +31,14 @@ func trail(v *visit, p place) error {
 	}
 	path := p.path + "/audit"
 	b := v.blank("trail")
-	v.typed.form = "trail" // what was looked for stays
+	if v.typed.form == "" {
+		v.typed.form = "trail" // what was looked for stays
+	}
 	which := " --organisation"
 	if p.ID != "" {
 		which = " --project " + p.ID
 	}
-	return v.show(http.StatusOK, "Audit trail of "+p.name(), v.parts(p),
+	return v.show(v.status(), "Audit trail of "+p.name(), v.parts(p),
 		form(path, b.line("actor", "Who", "A mail address, the name of a service account, or lethe for what it did itself. Empty is anybody.", ""),
 			b.line("action", "What", "Such as member.set, token.make or opt-out.add. Empty is anything.", ""), button("Look")),
 		table("entries", "Entries, newest first", []string{"Number", "When", "Who", "What", "About", "From"}, gomponents.Map(found, entryRow), none),
@@ -88,7 +90,8 @@ func entryRow(e account.Numbered) node {
 func downloadTrail(v *visit, p place) error {
 	from, err := strconv.ParseInt(v.r.FormValue("from"), 10, 64)
 	if err != nil || from < 1 {
-		return kind.Say(kind.Invalid, "The number of the first entry has to be a whole number from 1. Go back and change it.")
+		err := kind.Say(kind.Invalid, "The number of the first entry has to be a whole number from 1.")
+		return v.anew(err, "entries", "from", func(v *visit) error { return trail(v, p) })
 	}
 	lines, next, err := v.Accounts.Lines(v.r.Context(), p.ID, from)
 	if err != nil {
