@@ -105,6 +105,7 @@ const (
 	chartWidth, chartHeight = 640, 160
 	chartLine               = 29     // for a line of names of bars
 	chartHead, chartSide    = 24, 64 // for the scale
+	chartEnd                = 16     // for the end of the last name
 	leastBar                = 3      // so that one is told from none
 )
 
@@ -141,7 +142,7 @@ func chart(id, title string, bars []bar) node {
 	return gomponents.Group{
 		html.H2(text(title)),
 		html.SVG(html.Class("chart"), html.Role("img"), html.Aria("labelledby", id+"-title "+id+"-desc"),
-			gomponents.Attr("viewBox", fmt.Sprintf("%d %d %d %d", -chartSide, -chartHead, chartSide+chartWidth, chartHead+chartHeight+lines*chartLine)),
+			gomponents.Attr("viewBox", fmt.Sprintf("%d %d %d %d", -chartSide, -chartHead, chartSide+chartWidth+chartEnd, chartHead+chartHeight+lines*chartLine)),
 			svg("title", html.ID(id+"-title"), text(title)), svg("desc", html.ID(id+"-desc"), text(description)),
 			level(0, 0), gomponents.If(most.n > 0, level(1, most.n)), gomponents.If(most.n > 1, level(float64(most.n/2)/float64(most.n), most.n/2)), drawn),
 	}

@@ -202,10 +202,13 @@ async function drive(browser, mode, { scripts, scheme, width }) {
   await look("Counts of the project Shop", "counts");
   assert.equal(await main.getByRole("img").count(), 2);
   assert.ok((await main.locator("svg rect").first().boundingBox()).height > 1);
-  // No name of a bar lies on another.
+  // No name of a bar lies on another, or ends beyond the chart.
   const names = await Promise.all((await main.locator("svg text").all()).map(async (t) => ({ of: await t.textContent(), ...(await t.boundingBox()) })));
-  for (const [i, a] of names.entries())
+  const frame = await main.locator("svg").last().boundingBox();
+  for (const [i, a] of names.entries()) {
+    assert.ok(frame.x <= a.x && a.x + a.width <= frame.x + frame.width, `${a.of} is cut off`);
     for (const b of names.slice(i + 1)) assert.ok(a.x + a.width <= b.x || b.x + b.width <= a.x || a.y + a.height <= b.y || b.y + b.height <= a.y, `${a.of} lies on ${b.of}`);
+  }
   await page.goto(`${site}${project}/counts`);
   await look(`Counts of the project ${name}`);
 
