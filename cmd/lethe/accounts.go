@@ -17,6 +17,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lethe/shared/account"
 	"lethe/shared/dsr"
 	"lethe/shared/kind"
 	"lethe/shared/local"
@@ -261,12 +262,11 @@ has it is that person. It can be made on the machine that Lethe runs on alone.`,
 func memberCommand() *cobra.Command {
 	root := &cobra.Command{Use: "member", Short: "List who has a role, give one, take one away", Example: "  lethe member list\n  lethe member set sam@example.com admin --project 1234567", Args: cobra.NoArgs, RunE: help}
 	type line struct {
-		Name     string `json:"name"`
-		Role     string `json:"role"`
-		Since    string `json:"date_added"`
-		Service  bool   `json:"service_account"`
-		Invited  bool   `json:"invited,omitempty"`
-		Withheld bool   `json:"invitation_withheld,omitempty"`
+		Name       string             `json:"name"`
+		Role       string             `json:"role"`
+		Since      string             `json:"date_added"`
+		Service    bool               `json:"service_account"`
+		Invitation account.Invitation `json:"invitation,omitempty"`
 	}
 	command := func(use, short, example string, args cobra.PositionalArgs, method string, body func(args []string) any) *cobra.Command {
 		var a administering
@@ -288,7 +288,7 @@ func memberCommand() *cobra.Command {
 					return err
 				}
 				for _, m := range all {
-					a.tellInvited(c, m.Name, m.Invited, m.Withheld)
+					a.tellInvited(c, m.Name, m.Invitation)
 				}
 				return a.show(c.OutOrStdout(), all, func(w io.Writer) {
 					fmt.Fprintln(w, "NAME\tROLE\tSINCE")
@@ -491,9 +491,9 @@ func (a *administering) showResults(c *cobra.Command, ctx context.Context, metho
 	}
 	for _, one := range list {
 		members, _ := one.(map[string]any)
-		if name, ok := members["name"].(string); ok {
-			a.tellInvited(c, name, members["invited"] == true, members["invitation_withheld"] == true)
-		}
+		name, _ := members["name"].(string)
+		invitation, _ := members["invitation"].(string)
+		a.tellInvited(c, name, account.Invitation(invitation))
 	}
 	return a.show(c.OutOrStdout(), results, func(w io.Writer) {
 		for _, one := range list {
@@ -508,12 +508,13 @@ func (a *administering) showResults(c *cobra.Command, ctx context.Context, metho
 }
 
 // tellInvited tells who gave somebody a first role how that one gets in.
-func (a *administering) tellInvited(c *cobra.Command, name string, invited, withheld bool) {
-	sentence := "is invited: the server mails a link to sign in, once it runs, by --smtp or into its outbox."
-	switch {
-	case withheld:
-		sentence = "has the role, but no invitation is mailed: too many went to this address lately."
-	case !invited:
+func (a *administering) tellInvited(c *cobra.Command, name string, invitation account.Invitation) {
+	sentence, ok := map[account.Invitation]string{
+		account.Invited:    "is invited: the server mails a link to sign in, once it runs, by --smtp or into its outbox.",
+		account.Withheld:   "has the role, but no invitation is mailed: too many went to this address lately.",
+		account.Unmailable: "has the role, but no invitation is mailed: mail can be sent to addresses of ASCII characters alone.",
+	}[invitation]
+	if !ok {
 		return
 	}
 	way := "To hand one over yourself: lethe sign-in " + name

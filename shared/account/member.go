@@ -91,6 +91,8 @@ const (
 	Uninvited Invitation = ""         // they had a role there before, or are a program
 	Invited   Invitation = "mailed"   // it is on its way
 	Withheld  Invitation = "withheld" // too many went to the address lately, so none is sent
+	// Unmailable means that mail cannot be sent to the address (dsr.Mailable).
+	Unmailable Invitation = "unmailable"
 )
 
 // SetMember gives somebody a role in a project, or without one in the organisation,
@@ -111,6 +113,7 @@ func (a *Accounts) SetMember(ctx context.Context, by dsr.By, project, name strin
 	} else if role == Owner {
 		return "", kind.Say(kind.Invalid, "A service account cannot be an owner. Make it an admin.")
 	}
+	mailable := isHuman(name) && dsr.Mailable(name)
 	counted, limited := false, false
 	err = a.changing(ctx, by, project, name, func(c *change) error {
 		invitation = Uninvited
@@ -133,7 +136,7 @@ func (a *Accounts) SetMember(ctx context.Context, by dsr.By, project, name strin
 		}
 		if c.was.Role == "" {
 			c.was = membership{Name: name, Since: c.now}
-			if isHuman(name) && !counted {
+			if mailable && !counted {
 				err := a.TakeMail(ctx, name, "")
 				if err != nil && kind.Of(err) != kind.Throttled {
 					return err
@@ -143,7 +146,7 @@ func (a *Accounts) SetMember(ctx context.Context, by dsr.By, project, name strin
 			switch {
 			case limited:
 				invitation = Withheld
-			case isHuman(name):
+			case mailable:
 				invitation = Invited
 				where := "the organisation"
 				if project != "" {
@@ -154,6 +157,8 @@ func (a *Accounts) SetMember(ctx context.Context, by dsr.By, project, name strin
 					return err
 				}
 				c.ops = append(c.ops, op)
+			case isHuman(name):
+				invitation = Unmailable
 			}
 		}
 		c.entry.Action, c.entry.Detail = "member.set", name+": "+or(string(c.was.Role), "none")+" → "+string(role)

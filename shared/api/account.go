@@ -326,15 +326,14 @@ type shownMember struct {
 	Role    string `json:"role"`
 	Since   string `json:"date_added"`
 	Service bool   `json:"service_account"`
-	// By this call.
-	Invited  bool `json:"invited,omitempty"`
-	Withheld bool `json:"invitation_withheld,omitempty"`
+	// Invitation is what becomes of the mail to who got a role by this call.
+	Invitation account.Invitation `json:"invitation,omitempty"`
 }
 
 // members answers who has a role in the project, or without one in the organisation.
 func (e *edge) members(c *call) error { return e.showMembers(c, account.Uninvited, "") }
 
-// showMembers answers the same, and who was invited by the call.
+// showMembers answers the same, and what becomes of an invitation by the call.
 func (e *edge) showMembers(c *call, invitation account.Invitation, name string) error {
 	all, err := e.Accounts.Members(c.r.Context(), c.project.ID)
 	if err != nil {
@@ -344,7 +343,7 @@ func (e *edge) showMembers(c *call, invitation account.Invitation, name string) 
 	for i, m := range all {
 		shown[i] = shownMember{Name: m.Name, Role: string(m.Role), Since: date(m.Since), Service: m.Service}
 		if strings.EqualFold(m.Name, name) {
-			shown[i].Invited, shown[i].Withheld = invitation == account.Invited, invitation == account.Withheld
+			shown[i].Invitation = invitation
 		}
 	}
 	return c.ok(http.StatusOK, shown)

@@ -369,7 +369,7 @@ func TestInvitation(t *testing.T) {
 	session := w.signIn("pat@example.com")
 	for _, role := range []string{"analyst", "admin"} {
 		a := w.as(session, "PUT", w.at("/api/app/members"), `{"name":"sam@example.com","role":"`+role+`"}`)
-		if a.Code != 200 || strings.Count(a.Body.String(), `"invited":true`) != map[string]int{"analyst": 1}[role] {
+		if a.Code != 200 || strings.Count(a.Body.String(), `"invitation":"mailed"`) != map[string]int{"analyst": 1}[role] {
 			t.Fatalf("%s: got %d %s", role, a.Code, a.Body)
 		}
 	}
@@ -386,8 +386,11 @@ func TestInvitation(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if a := w.as(session, "PUT", w.at("/api/app/members"), `{"name":"max@example.com","role":"analyst"}`); a.Code != 200 || !strings.Contains(a.Body.String(), `"invitation_withheld":true`) {
+	if a := w.as(session, "PUT", w.at("/api/app/members"), `{"name":"max@example.com","role":"analyst"}`); a.Code != 200 || !strings.Contains(a.Body.String(), `"invitation":"withheld"`) {
 		t.Errorf("too many to one address: %d %s", a.Code, a.Body)
+	}
+	if a := w.as(session, "PUT", w.at("/api/app/members"), `{"name":"max@exämple.com","role":"analyst"}`); a.Code != 200 || !strings.Contains(a.Body.String(), `"invitation":"unmailable"`) {
+		t.Errorf("an address that mail is not sent to: %d %s", a.Code, a.Body)
 	}
 	if w.service.Sweep(t.Context()) != nil {
 		t.Error("the sweep failed")

@@ -93,10 +93,11 @@ func (v *visit) inviteSentence() string {
 func (v *visit) memberNews() map[string]string {
 	return map[string]string{
 		"changed": "The role was given. It holds from now on.", "removed": "The role was taken away.",
-		string(account.Invited):  "The role was given, and an invitation is on its way.",
-		string(account.Withheld): "The role was given, but no invitation was mailed: too many went to this address lately. Tell the person to ask for a link on the page for signing in, in ten minutes.",
-		"unmailed":               "The role was given. This server mails nobody: whoever administers Lethe makes a link to sign in by the command " + v.LinkCommand + ".",
-		"renamed":                "The project has its new name.", "settled": "The settings were changed.", "same": "Nothing was changed.",
+		string(account.Invited):    "The role was given, and an invitation is on its way.",
+		string(account.Withheld):   "The role was given, but no invitation was mailed: too many went to this address lately. Tell the person to ask for a link on the page for signing in, in ten minutes.",
+		string(account.Unmailable): "The role was given, but no invitation was mailed: mail can be sent to addresses of ASCII characters alone. Whoever administers Lethe makes a link to sign in by the command " + v.LinkCommand + ".",
+		"unmailed":                 "The role was given. This server mails nobody: whoever administers Lethe makes a link to sign in by the command " + v.LinkCommand + ".",
+		"renamed":                  "The project has its new name.", "settled": "The settings were changed.", "same": "Nothing was changed.",
 		"transferred": "The project has a new owner.",
 	}
 }

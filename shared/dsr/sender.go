@@ -1,6 +1,9 @@
 package dsr
 
-import "context"
+import (
+	"context"
+	"strings"
+)
 
 // A Sender sends mail to people who work with Lethe: sign-in links, reminders,
 // news of a request.
@@ -26,11 +29,18 @@ type Message struct {
 	// always. It has 1 to 200 letters of ASCII, digits, "-" and "_". Others see it, so
 	// nothing personal may be in it.
 	ID string
-	// To is a plain address of at most 254 ASCII characters, as in "pat@example.com".
+	// To is a plain mail address that is Mailable, as in "pat@example.com".
 	To string
 	// Subject has 1 to 200 characters, none of them a control character. Spaces around
 	// it may get lost.
 	Subject string
 	Text    string // must not be empty
 	HTML    string // the same for programs that show HTML; may be empty
+}
+
+// Mailable reports whether every carrier takes a mail address: one of at most 254 ASCII
+// characters, none of which would have to be quoted.
+func Mailable(address string) bool {
+	outside := func(r rune) bool { return r <= ' ' || '~' < r || strings.ContainsRune(`"(),:;<>[\]`, r) }
+	return len(address) <= 254 && !strings.ContainsFunc(address, outside)
 }

@@ -104,12 +104,10 @@ func isID(s string) bool {
 	return s != "" && len(s) <= 200 && !strings.ContainsFunc(s, strange)
 }
 
-// plain reports whether s is an address alone, without a name, that every carrier
-// takes: ASCII, and nothing that would have to be quoted.
+// plain reports whether s is an address alone, without a name, that every carrier takes.
 func plain(s string) bool {
 	_, err := mail.ParseAddress(s)
-	outside := func(r rune) bool { return r <= ' ' || '~' < r || strings.ContainsRune(`"(),:;<>[\]`, r) }
-	return err == nil && len(s) <= 254 && !strings.ContainsFunc(s, outside)
+	return err == nil && dsr.Mailable(s)
 }
 
 // encode returns s as it may stand in a header field (RFC 2047). What looks as if
