@@ -98,6 +98,7 @@ type Error struct {
 	Wait     time.Duration
 
 	body []byte
+	told bool // as the API tells of errors
 }
 
 func (e *Error) Error() string { return e.Sentence }
@@ -130,9 +131,14 @@ func (c *Client) do(ctx context.Context, l call, results any) error {
 		return nil
 	}
 	if err := json.NewDecoder(answer.Body).Decode(results); err != nil {
-		return &Error{Status: answer.StatusCode, Sentence: "The server did not answer as Lethe does: is the address right?"}
+		return strange(answer.StatusCode)
 	}
 	return nil
+}
+
+// strange is an answer of something else than the API.
+func strange(status int) *Error {
+	return &Error{Status: status, Sentence: "The server did not answer as Lethe does: is the address right?"}
 }
 
 // send makes a call, and again for a while, until it is answered well.
@@ -238,7 +244,7 @@ func refusal(answer *http.Response) *Error {
 	case answer.StatusCode < http.StatusBadRequest:
 		e.Sentence = "The server sends calls on to another address, which was not followed: give the address that answers itself."
 	case json.Unmarshal(e.body, &told) == nil && told.Error != "":
-		e.Sentence = told.Error
+		e.Sentence, e.told = told.Error, true
 	default:
 		e.Sentence = fmt.Sprintf("The server answered %d %s.", answer.StatusCode, http.StatusText(answer.StatusCode))
 	}

@@ -51,6 +51,32 @@ func TestWhatIsMadeAgain(t *testing.T) {
 	}
 }
 
+// Tokens are good where the API says that there is no such request, and not where
+// something else answers.
+func TestTokensAreTried(t *testing.T) {
+	for name, c := range map[string]struct {
+		status int
+		body   string
+		good   bool
+	}{
+		"no request":         {200, `{"status":"ok","results":{"status":"NOT_FOUND"}}`, true},
+		"no request, by 404": {404, `{"status":"error","error":"There is none."}`, true},
+		"no page":            {404, `<h1>Not Found</h1>`, false},
+		"nothing":            {404, ``, false},
+		"other JSON":         {200, `{"hello":"world"}`, false},
+		"a wrong token":      {401, `{"status":"error","error":"Unauthorized"}`, false},
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(c.status)
+			_, _ = io.WriteString(w, c.body)
+		}))
+		if err := connect(server).Try(t.Context()); (err == nil) != c.good {
+			t.Errorf("%s: %v", name, err)
+		}
+		server.Close()
+	}
+}
+
 // A server that does not answer is given up after a while, without its address, which
 // holds a token.
 func TestPatienceEnds(t *testing.T) {

@@ -168,13 +168,17 @@ func (c *Client) Status(ctx context.Context, t Type, task string) (r Request, li
 // nobodys is the id of no request.
 const nobodys = "00000000-0000-4000-8000-000000000000"
 
-// Try finds out whether both tokens are good for calls about the project. It changes
-// nothing.
+// Try finds out whether the server is one of the API, and both tokens are good for calls
+// about the project. It changes nothing.
 func (c *Client) Try(ctx context.Context) error {
-	_, _, err := c.Status(ctx, Export, nobodys)
+	r, _, err := c.Status(ctx, Export, nobodys)
 	var answered *Error
-	if errors.As(err, &answered) && answered.Status == http.StatusNotFound {
+	absent := errors.As(err, &answered) && answered.Status == http.StatusNotFound
+	switch {
+	case absent && answered.told, err == nil && r.Status == "NOT_FOUND":
 		return nil
+	case absent, err == nil:
+		return strange(http.StatusNotFound)
 	}
 	return err
 }

@@ -321,10 +321,15 @@ func unlisted(err error) bool {
 // run sent in, and what comes next.
 func (a *asking) sent(ctx context.Context) error {
 	var all []error
+	previewed := a.of == client.Deletion && !a.to.Mixpanel()
 	for _, task := range a.before {
-		all = append(all, a.standing(ctx, task))
+		r, err := a.standing(ctx, task)
+		if err == nil && !previewed { // which tells of a bad end, too
+			err = outcome(r)
+		}
+		all = append(all, err)
 	}
-	if a.of != client.Deletion || a.to.Mixpanel() {
+	if !previewed {
 		return firstOf(all)
 	}
 	for _, p := range a.journal.Parts {
@@ -337,12 +342,12 @@ func (a *asking) sent(ctx context.Context) error {
 }
 
 // standing tells how a request stands that was sent in before.
-func (a *asking) standing(ctx context.Context, task string) error {
+func (a *asking) standing(ctx context.Context, task string) (client.Request, error) {
 	r, err := typeOf(ctx, a.to, task)
 	if err != nil {
-		return err
+		return r, err
 	}
-	return a.tell(r, fmt.Sprintf("Was sent in before: %s of %s, task %s, is %s.", a.of, count(r.Count, "person"), task, r.Status), "")
+	return r, a.tell(r, fmt.Sprintf("Was sent in before: %s of %s, task %s, is %s.", a.of, count(r.Count, "person"), task, r.Status), "")
 }
 
 // planTime is how long a deletion's preview is waited for.

@@ -180,12 +180,13 @@ func tunnel(to string) http.HandlerFunc {
 			return
 		}
 		defer there.Close()
-		w.WriteHeader(http.StatusOK)
+		// The answer comes after: the server would read on meanwhile what then is sent.
 		here, _, err := http.NewResponseController(w).Hijack()
 		if err != nil {
 			return
 		}
 		defer here.Close()
+		_, _ = io.WriteString(here, "HTTP/1.1 200 OK\r\n\r\n")
 		go func() { _, _ = io.Copy(there, here) }() // ends with the connection
 		_, _ = io.Copy(here, there)
 	}

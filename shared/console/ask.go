@@ -304,8 +304,12 @@ func (v *visit) submit(a *ask, sub dsr.Submission, step string) error {
 		return again(http.StatusForbidden, kind.Say(kind.Forbidden, "Submitting needs a GDPR token of your own, and you have none that works. The button below makes one."))
 	}
 	if a.tokenless {
-		var err error
-		if _, a.token, err = v.Accounts.MakeToken(v.r.Context(), v.by(), v.actor.Name); err != nil {
+		// Of two clicks at once both may find no token.
+		err := v.Accounts.Once(v.r.Context(), v.actor.Name, "token "+string(a.of)+" "+a.key, func() (err error) {
+			_, a.token, err = v.Accounts.MakeToken(v.r.Context(), v.by(), v.actor.Name)
+			return err
+		})
+		if err != nil {
 			status, _ := statusOf(err)
 			return again(status, err)
 		}

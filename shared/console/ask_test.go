@@ -14,6 +14,7 @@ import (
 	"lethe/shared/account"
 	"lethe/shared/console"
 	"lethe/shared/dsr"
+	"lethe/shared/kind"
 )
 
 const kim = "kim@example.com" // is an admin of the one project, without a token
@@ -310,6 +311,16 @@ func TestATokenIsMadeInPlace(t *testing.T) {
 	form := but(w.filled(""), "column", "ada\r\nbob", "step", "token")
 	if a := b.send("/exports/new", but(form, "project", ""), nil); a.Code != http.StatusBadRequest || strings.Contains(a.text, account.TokenPrefix) {
 		t.Errorf("a token is made for a form that cannot be submitted: %d %s", a.Code, a.text)
+	}
+	// While another click makes the token, the form makes no second.
+	if err := w.accounts.Once(t.Context(), kim, "token export "+form.Get("key"), func() error {
+		a = b.send("/exports/new", form, nil)
+		return kind.E(kind.Unavailable, "make the token")
+	}); kind.Of(err) != kind.Unavailable {
+		t.Fatal(err)
+	}
+	if tokens, err := w.accounts.Tokens(t.Context(), kim); a.Code != http.StatusConflict || !strings.Contains(a.text, "This form was sent before") || len(tokens) != 0 || len(w.requests()) != 0 || err != nil {
+		t.Errorf("a second click: %d, %d tokens, %d requests, %v: %s", a.Code, len(tokens), len(w.requests()), err, a.text)
 	}
 	a = b.send("/exports/new", form, nil)
 	token := regexp.MustCompile(account.TokenPrefix + `\w+`).FindString(a.text)
