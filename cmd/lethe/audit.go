@@ -57,6 +57,9 @@ each line is an entry as it is stored, and holds the SHA-256 of the line before 
 				}
 				_, err = io.Copy(c.OutOrStdout(), out.Body)
 				out.Body.Close()
+				if ctx.Err() != nil {
+					return failure{statusUnfinished, "Stopped: the trail was not written to its end."}
+				}
 				if err != nil {
 					return failure{statusFailed, "The trail was not written to its end."}
 				}
