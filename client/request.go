@@ -83,6 +83,8 @@ type Request struct {
 	Reason           string      `json:"reason,omitempty"`
 	Hold             string      `json:"hold,omitempty"` // why it waits for a confirmation
 	Found            *Found      `json:"found,omitempty"`
+	CancelUntil      string      `json:"cancel_until,omitempty"` // of a deletion, UTC; where one request is asked for
+	Preview          *Preview    `json:"preview,omitempty"`      // likewise
 }
 
 // Ended reports whether nothing more happens to the request by itself.
@@ -102,14 +104,15 @@ type Found struct {
 	Subjects int64  `json:"subjects"`
 }
 
+// A Preview is what a deletion would erase.
+type Preview struct {
+	Found
+	Share float64 `json:"share_percent"` // of the project
+}
+
 // A Detail is all there is to tell of a request.
 type Detail struct {
 	Request
-	CancelUntil string `json:"cancel_until,omitempty"` // of a deletion, UTC
-	Preview     *struct {
-		Found
-		Share float64 `json:"share_percent"`
-	} `json:"preview,omitempty"` // what a deletion would erase
 	Withdrawn    bool  `json:"withdrawn,omitempty"`
 	ArchiveBytes int64 `json:"archive_bytes,omitempty"`
 	Timeline     []struct {

@@ -90,15 +90,15 @@ func (a *administering) run(c *cobra.Command, do func(context.Context) error) er
 	if err := fromEnvironment(c); err != nil {
 		return err
 	}
-	open := func() error { return a.open(c.Context(), c.ErrOrStderr()) }
+	ctx, stop := stoppable(c)
+	defer stop()
+	open := func() error { return a.open(ctx, c.ErrOrStderr()) }
 	if a.url != "" && !c.Flags().Changed("data") {
 		open = a.remote
 	}
 	if err := open(); err != nil {
 		return failing(err)
 	}
-	ctx, stop := stoppable(c)
-	defer stop()
 	err := errors.Join(do(ctx), a.close())
 	if err == nil {
 		return nil
@@ -128,7 +128,7 @@ func (a *administering) open(ctx context.Context, diag io.Writer) error {
 		case <-late:
 			return err
 		case <-ctx.Done():
-			return err
+			return failure{statusUnfinished, "Stopped: nothing was done."}
 		case <-time.After(50 * time.Millisecond):
 		}
 	}

@@ -180,7 +180,7 @@ func askServer(ctx context.Context, data, route string, order, answer any) error
 		return errNoServer
 	}
 	if err != nil && ctx.Err() != nil {
-		return failure{statusFailed, "Stopped: the server gives up what it was asked for."}
+		return failure{statusUnfinished, "Stopped: the server gives up what it was asked for."}
 	}
 	if err != nil {
 		return failure{statusFailed, "The server did not answer: look into its log."}

@@ -152,14 +152,14 @@ func TestCtrlCStopsABackup(t *testing.T) {
 		}
 		return c.ProcessState.ExitCode(), said.String()
 	}
-	if status, diag := stopped(nil); status != 1 || !strings.HasPrefix(diag, "lethe: Stopped") {
+	if status, diag := stopped(nil); status != 4 || !strings.HasPrefix(diag, "lethe: Stopped") {
 		t.Errorf("with a server: %d %q", status, diag)
 	}
 	// As does the end of the server, of which the command tells.
 	if status, diag := stopped(func(*os.Process) { p.stop(t, syscall.SIGTERM) }); status != 1 || !strings.Contains(diag, "was stopped") {
 		t.Errorf("with a server that is stopped: %d %q", status, diag)
 	}
-	if status, diag := stopped(func(p *os.Process) { _ = p.Signal(syscall.SIGTERM) }); status != 1 || !strings.Contains(diag, "was stopped") {
+	if status, diag := stopped(func(p *os.Process) { _ = p.Signal(syscall.SIGTERM) }); status != 4 || !strings.Contains(diag, "was stopped") {
 		t.Errorf("without a server: %d %q", status, diag)
 	}
 	if err := os.Remove(large); err != nil {

@@ -71,8 +71,46 @@ in twice.`,
 	}
 	a.register(c)
 	c.Flags().StringVar(&a.window, "window", "", "under ccpa, `what` time: all, or from..to as dates, either of which may be left out; the last 12 months without it")
-	c.Flags().StringVarP(&a.output, "output", "o", "", "`file` for the archive, or a directory for one or several; waits for it")
+	a.registerOutput(c, "", "`file` for the archive, or a directory for one or several; waits for it")
+	return c
+}
+
+func (a *asking) registerOutput(c *cobra.Command, without, usage string) {
+	c.Flags().StringVarP(&a.output, "output", "o", without, usage)
 	c.Flags().BoolVar(&a.force, "force", false, "write over files that are there")
+}
+
+func fetchCommand() *cobra.Command {
+	a := &asking{of: client.Export, journal: &journal{}}
+	c := &cobra.Command{
+		Use:   "fetch TASK…",
+		Short: "Fetch the archives of exports that were asked for before",
+		Long: `Fetch waits until exports are done, by their task ids, and fetches their archives as
+lethe export -o does: each file in one is compared with the checksums of its manifest
+before it stands under its name, which is TASK.zip in this directory unless -o says
+otherwise.`,
+		Example: `  lethe fetch 4b3c7a3e-0b3f-4f0a-9c56-0f4d2f1f3c55
+  lethe fetch 4b3c7a3e-0b3f-4f0a-9c56-0f4d2f1f3c55 -o ada.zip`,
+		Args: cobra.MinimumNArgs(1),
+	}
+	a.connection.register(c)
+	a.registerOutput(c, ".", "`file` for the archive, or a directory for one or several")
+	c.RunE = a.connection.run(func(ctx context.Context, c *cobra.Command, to *client.Client, tasks []string) error {
+		a.c, a.to = c, to
+		if err := a.checkOutput(len(tasks)); err != nil {
+			return err
+		}
+		return eachTask(func(ctx context.Context, _ *cobra.Command, _ *client.Client, task string) error {
+			r, err := typeOf(ctx, to, task)
+			if err == nil && r.Type != client.Export {
+				err = failure{statusRefused, "Request " + task + " is a deletion, which has no archive."}
+			}
+			if err != nil {
+				return err
+			}
+			return a.finish(ctx, task)
+		})(ctx, c, to, tasks)
+	})
 	return c
 }
 
@@ -194,13 +232,13 @@ func (a *asking) run(ctx context.Context, c *cobra.Command, to *client.Client, a
 	if !a.wait && a.output == "" {
 		return a.sent(ctx)
 	}
-	if a.of == client.Deletion && !a.json {
+	if a.of == client.Deletion {
 		if err := a.sent(ctx); ctx.Err() != nil {
 			return err
 		} // what else is wrong with a request is told with its end
 	}
-	for i := range a.journal.Parts {
-		all = append(all, a.finish(ctx, i))
+	for _, p := range a.journal.Parts {
+		all = append(all, a.finish(ctx, p.Task))
 		if ctx.Err() != nil {
 			break
 		}
@@ -266,7 +304,20 @@ func (a *asking) submit(ctx context.Context, i int, ids []string) error {
 	if err := a.journal.write(); err != nil {
 		return err
 	}
-	return a.tell(r, fmt.Sprintf("Sent in: %s of %s, task %s.", a.of, count(len(ids), "person"), r.Task), "")
+	return a.tell(r, fmt.Sprintf("Sent in: %s of %s, task %s.", a.of, count(len(ids), "person"), r.Task)+a.hint(r), "")
+}
+
+// hint is what can be done with a request that was sent in and is not waited for, or "";
+// of a deletion preview tells it, where there is one.
+func (a *asking) hint(r client.Request) string {
+	switch ended := r.Status == "FAILURE" || r.Status == "REVOKED"; {
+	case ended:
+	case a.of == client.Deletion && a.to.Mixpanel() && r.Status != "SUCCESS":
+		return "\n  It can be cancelled until Mixpanel begins with it: lethe cancel " + r.Task
+	case a.of == client.Export && !a.wait && a.output == "":
+		return "\n  To fetch its archive: lethe fetch " + r.Task
+	}
+	return ""
 }
 
 // keyLife is for how long the same key is the same request, with a margin.
@@ -347,7 +398,7 @@ func (a *asking) standing(ctx context.Context, task string) (client.Request, err
 	if err != nil {
 		return r, err
 	}
-	return r, a.tell(r, fmt.Sprintf("Was sent in before: %s of %s, task %s, is %s.", a.of, count(r.Count, "person"), task, r.Status), "")
+	return r, a.tell(r, fmt.Sprintf("Was sent in before: %s of %s, task %s, is %s.", a.of, count(r.Count, "person"), task, r.Status)+a.hint(r), "")
 }
 
 // planTime is how long a deletion's preview is waited for.
@@ -365,8 +416,8 @@ func (a *asking) preview(ctx context.Context, task string) error {
 		if err := outcome(d.Request); err != nil {
 			return err
 		}
-		if a.json {
-			return nil
+		if d.Ended() && a.json {
+			return nil // told before
 		}
 		if d.Ended() {
 			fmt.Fprintf(out, "  Request %s is done. What was stored since is not erased by it.\n", task)
@@ -374,15 +425,18 @@ func (a *asking) preview(ctx context.Context, task string) error {
 		}
 		planned := d.Planned()
 		if planned || time.Now().After(until) {
+			if a.json {
+				return printLine(out, d.Request)
+			}
 			if p := d.Preview; p != nil {
-				fmt.Fprintf(out, "  It would erase %s and %s, %.2g %% of the project.\n", count(int(p.Events), "event"), count(int(p.Profiles), "profile"), p.Share)
+				fmt.Fprintf(out, "  It would erase %s, %.2g %% of the project.\n", foundIn(p.Found), p.Share)
 			} else if planned {
 				fmt.Fprintln(out, "  Nothing of theirs is stored.")
 			}
 			if d.Hold != "" {
 				fmt.Fprintf(out, "  It waits until somebody else confirms it: lethe confirm %s\n", task)
 			}
-			if d.CancelUntil != "" {
+			if cancellable(d.Request) {
 				fmt.Fprintf(out, "  It can be cancelled until %s UTC: lethe cancel %s\n", clockTime(d.CancelUntil), task)
 			}
 			return nil
@@ -404,16 +458,15 @@ func clockTime(s string) string {
 	return t.Format("2006-01-02 15:04:05")
 }
 
-// finish waits for part i and fetches its archive.
-func (a *asking) finish(ctx context.Context, i int) error {
-	p := &a.journal.Parts[i]
-	r, err := follow(ctx, a.c, a.to, a.of, p.Task, a.json)
+// finish waits for a request and fetches its archive.
+func (a *asking) finish(ctx context.Context, task string) error {
+	r, err := follow(ctx, a.c, a.to, a.of, task, a.json)
 	if err != nil {
 		return err
 	}
 	file := ""
 	if r.Status == "SUCCESS" && a.output != "" {
-		if file, err = a.fetch(ctx, p.Task); err != nil {
+		if file, err = a.fetch(ctx, task); err != nil {
 			return err
 		}
 	}
@@ -497,7 +550,7 @@ func (a *asking) checkOutput(parts int) error {
 	case err == nil && !info.IsDir() && !a.force:
 		return failure{statusRefused, "The file that -o names is there already: name another, or add --force to write over it."}
 	case parts > 1 && !directory:
-		return failure{statusUsage, fmt.Sprintf("These people make %d requests with an archive each: name a directory with -o, with a / at its end.", parts)}
+		return failure{statusUsage, fmt.Sprintf("There are %d requests with an archive each: name a directory with -o, with a / at its end.", parts)}
 	}
 	dir := a.output
 	if !directory {

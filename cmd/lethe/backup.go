@@ -5,9 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os/signal"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -52,11 +50,11 @@ server with --backup-days how long backups are kept, so that certificates can.`,
 			if err := fromEnvironment(c); err != nil {
 				return err
 			}
-			ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGINT, syscall.SIGTERM)
+			ctx, stop := stoppable(c)
 			defer stop()
 			made, err := backup(ctx, data, args[0], c.ErrOrStderr())
 			if err != nil {
-				return failing(err)
+				return cutShort(ctx, err, "The backup was stopped.")
 			}
 			if asJSON {
 				return json.NewEncoder(c.OutOrStdout()).Encode(made)

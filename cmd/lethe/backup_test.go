@@ -377,7 +377,7 @@ func TestRestoreThatIsStopped(t *testing.T) {
 			t.Fatal(err)
 		}
 		_ = c.Wait()
-		if status := c.ProcessState.ExitCode(); status != 1 || diag.String() != "lethe: The restore was stopped: run it again.\n" {
+		if status := c.ProcessState.ExitCode(); status != 4 || diag.String() != "lethe: The restore was stopped: run it again.\n" {
 			t.Errorf("the first one: %d %q", status, diag.String())
 		}
 		if left, err := filepath.Glob(data + ".re*"); err != nil || len(left) > 0 {

@@ -31,7 +31,7 @@ func TestClientScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/client",
 		Setup: func(e *testscript.Env) error {
-			f := &faulty{to: httputil.NewSingleHostReverseProxy(server), server: server}
+			f := &faulty{to: httputil.NewSingleHostReverseProxy(server), server: server, muted: make(chan bool, 1)}
 			f.to.ModifyResponse = f.rewrite
 			way := httptest.NewServer(f)
 			e.Defer(way.Close)
@@ -45,7 +45,8 @@ func TestClientScripts(t *testing.T) {
 			return os.WriteFile(filepath.Join(e.WorkDir, "token.txt"), []byte(p.GDPR+"\n"), 0o600)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits,
+			"exits":       exits,
+			"interrupted": interrupted,
 			// through FAULT N says what goes wrong between the commands and the server, at
 			// LETHE_URL, from now on:
 			//   nothing
@@ -63,6 +64,10 @@ func TestClientScripts(t *testing.T) {
 				f.mu.Lock()
 				defer f.mu.Unlock()
 				f.fault, f.n, f.calls = args[0], n, 0
+				select {
+				case <-f.muted:
+				default:
+				}
 			},
 			// people FILE N writes a column of N identifiers.
 			"people": func(ts *testscript.TestScript, _ bool, args []string) {
@@ -109,6 +114,32 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// interrupted STATUS PROGRAM [ARGUMENT…] is exits of a program that gets a Ctrl-C once it
+// waits for a call that is mute.
+func interrupted(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: interrupted status program [argument...]")
+	}
+	c := exec.Command(args[1], args[2:]...)
+	c.Dir, c.Stdout, c.Stderr = ts.MkAbs("."), ts.Stdout(), ts.Stderr()
+	for _, name := range []string{"PATH", "HOME", "XDG_CONFIG_HOME", "LETHE_URL", "LETHE_PROJECT_TOKEN", "LETHE_TOKEN", "LETHE_SERVICE_ACCOUNT", "LETHE_SERVICE_ACCOUNT_SECRET"} {
+		c.Env = append(c.Env, name+"="+ts.Getenv(name))
+	}
+	ts.Check(c.Start())
+	ended := make(chan error, 1)
+	go func() { ended <- c.Wait() }()
+	select {
+	case <-ended:
+		ts.Fatalf("it ended before it made a call that is mute")
+	case <-ts.Value(between).(*faulty).muted:
+	}
+	ts.Check(c.Process.Signal(os.Interrupt))
+	<-ended
+	if got := strconv.Itoa(c.ProcessState.ExitCode()); got != args[0] {
+		ts.Fatalf("exit status: got %s, want %s", got, args[0])
+	}
+}
+
 // between is where a script keeps its faulty.
 const between = "between"
 
@@ -121,6 +152,7 @@ type faulty struct {
 	mu       sync.Mutex
 	fault    string
 	n, calls int
+	muted    chan bool // a call is
 }
 
 // next tells what goes wrong with a call.
@@ -154,6 +186,10 @@ func (f *faulty) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "gone", "dry":
 		panic(http.ErrAbortHandler)
 	case "mute":
+		select {
+		case f.muted <- true:
+		default:
+		}
 		_, _ = io.Copy(io.Discard, r.Body) // the end of a sender is noticed only then
 		<-r.Context().Done()
 	case "cut":

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -19,6 +20,7 @@ import (
 	"golang.org/x/term"
 
 	"lethe/client"
+	"lethe/shared/kind"
 )
 
 // A connection is how a command reaches a server: by flags or their variables, or by a
@@ -73,6 +75,17 @@ func stoppable(c *cobra.Command) (context.Context, context.CancelFunc) {
 	ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGINT, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
 	return ctx, stop
+}
+
+// cutShort turns an error of what a command did on this machine into a failure. Where
+// Ctrl-C is why, it is not finished, and sentence says so unless the error does.
+func cutShort(ctx context.Context, err error, sentence string) error {
+	var f failure
+	stopped := kind.Of(err) == kind.Unavailable || kind.Sentence(err) == ""
+	if ctx.Err() == nil || errors.As(err, &f) || !stopped {
+		return failing(err)
+	}
+	return failure{statusUnfinished, cmp.Or(kind.Sentence(err), sentence)}
 }
 
 // told turns an error of a call into a failure.

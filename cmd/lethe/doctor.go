@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"os/signal"
 	"strings"
 	"syscall"
 	"time"
@@ -53,9 +52,12 @@ the disk of a data directory on this machine. Of what is wrong it says what to d
 		if err := fromEnvironment(c); err != nil {
 			return err
 		}
-		ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGINT, syscall.SIGTERM)
+		ctx, stop := stoppable(c)
 		defer stop()
 		found := n.examine(ctx, c)
+		if ctx.Err() != nil {
+			return failure{statusUnfinished, "Stopped, before everything was looked at."}
+		}
 		if data != "" {
 			found = append(found, examineDisk(data))
 		}

@@ -43,10 +43,12 @@ data directory itself.`,
 			if order.Limit < 1 || order.Limit > 1000 {
 				return failure{statusUsage, "--limit takes a number from 1 to 1000."}
 			}
-			list, err := administered(c.Context(), o.data, "/executions", order, c.ErrOrStderr(),
-				func(p *local.Platform) ([]local.Execution, error) { return p.Executions(c.Context(), order.Limit) })
+			ctx, stop := stoppable(c)
+			defer stop()
+			list, err := administered(ctx, o.data, "/executions", order, c.ErrOrStderr(),
+				func(p *local.Platform) ([]local.Execution, error) { return p.Executions(ctx, order.Limit) })
 			if err != nil {
-				return failing(err)
+				return cutShort(ctx, err, "Stopped.")
 			}
 			return o.show(c.OutOrStdout(), list, func(w io.Writer) { tellExecutions(w, list) })
 		},
@@ -68,10 +70,12 @@ func executionCommand() *cobra.Command {
 			if err := fromEnvironment(c); err != nil {
 				return err
 			}
-			s, err := administered(c.Context(), o.data, "/execution", executionOrder{args[0]}, c.ErrOrStderr(),
-				func(p *local.Platform) (local.Story, error) { return p.Execution(c.Context(), args[0]) })
+			ctx, stop := stoppable(c)
+			defer stop()
+			s, err := administered(ctx, o.data, "/execution", executionOrder{args[0]}, c.ErrOrStderr(),
+				func(p *local.Platform) (local.Story, error) { return p.Execution(ctx, args[0]) })
 			if err != nil {
-				return failing(err)
+				return cutShort(ctx, err, "Stopped.")
 			}
 			return o.show(c.OutOrStdout(), s, func(w io.Writer) { tellStory(w, s) })
 		},

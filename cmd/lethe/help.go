@@ -32,7 +32,7 @@ Exit statuses: 0 done, 1 failed, 2 wrong usage, 3 refused, 4 not finished.`,
 		id, title string
 		commands  []*cobra.Command
 	}{
-		{"requests", "Requests of people:", []*cobra.Command{exportCommand(), deleteCommand(), statusCommand(), listCommand(), cancelCommand(),
+		{"requests", "Requests of people:", []*cobra.Command{exportCommand(), fetchCommand(), deleteCommand(), statusCommand(), listCommand(), cancelCommand(),
 			confirmCommand(), rerunCommand(), certificateCommand(), openCommand(), optOutCommand(), importCommand()}},
 		{"server", "The server:", []*cobra.Command{serveCommand(), backupCommand(), restoreCommand(), executionsCommand(), executionCommand()}},
 		{"accounts", "Accounts:", []*cobra.Command{signInCommand(), memberCommand(), tokenCommand(), projectCommand(), serviceAccountCommand(), auditCommand()}},

@@ -38,9 +38,14 @@ no server.`,
 			if err != nil {
 				return failure{statusUsage, "The archive cannot be read."}
 			}
+			ctx, stop := stoppable(c)
+			defer stop()
 			a, err := archive.Open(f, info.Size())
 			if err == nil && verify {
-				err = a.Verify(c.Context())
+				err = a.Verify(ctx)
+			}
+			if ctx.Err() != nil {
+				return failure{statusUnfinished, "Stopped, before every file was compared."}
 			}
 			if err != nil {
 				return failure{statusFailed, sentenceOf(err)}

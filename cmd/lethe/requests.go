@@ -107,19 +107,38 @@ func (n *connection) show(c *cobra.Command, r client.Request) error {
 	}
 	w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "task\t%s\nstatus\t%s\ntype\t%s\npeople\t%d\n", r.Task, r.Status, r.Type, r.Count)
-	requested := "" // Mixpanel does not tell of an export
+	requested, finished := "", "" // Mixpanel does not tell of an export
 	if r.Requested != "" {
 		requested = clockTime(r.Requested) + " UTC by " + r.Requester
 	}
-	for _, l := range []struct{ name, value string }{{"law", strings.ToUpper(r.Compliance)}, {"requested", requested}, {"due", dueOf(r)}, {"finished", clockTime(r.Finished)}, {"held", r.Hold}, {"reason", r.Reason}} {
+	if r.Finished != "" {
+		finished = clockTime(r.Finished) + " UTC"
+	}
+	for _, l := range []struct{ name, value string }{{"law", strings.ToUpper(r.Compliance)}, {"requested", requested}, {"due", dueOf(r)}, {"finished", finished}, {"held", r.Hold}, {"reason", r.Reason}} {
 		if l.value != "" {
 			fmt.Fprintf(w, "%s\t%s\n", l.name, l.value)
 		}
 	}
 	if f := r.Found; f != nil {
-		fmt.Fprintf(w, "found\t%s, %s\n", count(int(f.Events), "event"), count(int(f.Profiles), "profile"))
+		fmt.Fprintf(w, "found\t%s\n", foundIn(*f))
+	}
+	if p := r.Preview; p != nil && !r.Ended() {
+		fmt.Fprintf(w, "would erase\t%s, %.2g %% of the project\n", foundIn(p.Found), p.Share)
+	}
+	if cancellable(r) {
+		fmt.Fprintf(w, "cancel until\t%s UTC\n", clockTime(r.CancelUntil))
 	}
 	return w.Flush()
+}
+
+// foundIn tells of what was found.
+func foundIn(f client.Found) string {
+	return count(int(f.Events), "event") + " and " + count(int(f.Profiles), "profile")
+}
+
+// cancellable reports whether a deletion has yet to begin, and it is known until when.
+func cancellable(r client.Request) bool {
+	return r.CancelUntil != "" && (r.Status == "PENDING" || r.Status == "STAGING")
 }
 
 func dueOf(r client.Request) string {
@@ -247,13 +266,13 @@ func cancelCommand() *cobra.Command {
 		if err := to.Cancel(ctx, task); err != nil {
 			return err
 		}
-		return n.changed(c, client.Request{Task: task, Type: client.Deletion, Status: "REVOKED"}, "Cancelled "+task+".")
+		return n.changed(c, map[string]string{"task_id": task, "status": "REVOKED"}, "Cancelled "+task+".")
 	}))
 	return c
 }
 
-// changed tells what became of a request.
-func (n *connection) changed(c *cobra.Command, r client.Request, text string) error {
+// changed tells what became of a request, r.
+func (n *connection) changed(c *cobra.Command, r any, text string) error {
 	if n.json {
 		return printLine(c.OutOrStdout(), r)
 	}

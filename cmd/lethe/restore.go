@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os/signal"
 	"syscall"
 	"time"
 
@@ -67,7 +66,7 @@ The server must not run. A restore that is cut off is run again.`,
 			if r.ledgerCopy != "" && !local.HoldsLedger(r.ledgerCopy) {
 				return failure{statusUsage, "The directory that --ledger-copy names is no copy of the ledger: name the one that the server had."}
 			}
-			ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGINT, syscall.SIGTERM)
+			ctx, stop := stoppable(c)
 			defer stop()
 			syscall.Umask(0o077)
 			log := slog.New(slog.NewTextHandler(c.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
@@ -77,11 +76,8 @@ The server must not run. A restore that is cut off is run again.`,
 			} else {
 				err = r.inPlace(ctx, log)
 			}
-			if err != nil && ctx.Err() != nil && kind.Sentence(err) == "" {
-				return failure{statusFailed, "The restore was stopped: run it again."}
-			}
 			if err != nil {
-				return failing(err)
+				return cutShort(ctx, err, "The restore was stopped: run it again.")
 			}
 			if asJSON {
 				return json.NewEncoder(c.OutOrStdout()).Encode(r)

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os/signal"
 	"strings"
 	"syscall"
 	"time"
@@ -64,9 +63,8 @@ func (s settings) linkCommand() string {
 // serve runs until the first Ctrl-C or SIGTERM. The second ends the program at
 // once, as is safe at any moment.
 func (s settings) serve(c *cobra.Command) error {
-	ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGINT, syscall.SIGTERM)
+	ctx, stop := stoppable(c)
 	defer stop()
-	context.AfterFunc(ctx, stop)
 	// Whatever this process makes is for its owner's eyes only.
 	syscall.Umask(0o077)
 	log, done, err := s.logger(c.ErrOrStderr())

@@ -2,10 +2,13 @@ package main
 
 import (
 	"bufio"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -109,6 +112,37 @@ func TestSecondCtrlCEndsAtOnce(t *testing.T) {
 			}
 			return
 		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// What Ctrl-C stops ends as not finished, whichever command it is.
+func TestWhatIsStoppedIsNotFinished(t *testing.T) {
+	dir := t.TempDir()
+	data, archive := filepath.Join(dir, "data"), filepath.Join(dir, "archive.zip")
+	p := startDemo(t, data)
+	if err := os.WriteFile(archive, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	for _, args := range [][]string{
+		{"executions", "--data", data}, {"execution", "any-1", "--data", data}, {"backup", filepath.Join(dir, "backup"), "--data", data},
+		{"member", "list", "--data", data}, {"open", "--verify", archive}, {"doctor"}, {"list"},
+	} {
+		t.Setenv("LETHE_URL", p.URL)
+		t.Setenv("LETHE_PROJECT_TOKEN", p.Token)
+		t.Setenv("LETHE_TOKEN", p.GDPR)
+		if args[0] == "member" {
+			t.Setenv("LETHE_URL", "")
+		}
+		c := command()
+		c.SetArgs(args)
+		c.SetOut(io.Discard)
+		c.SetErr(io.Discard)
+		var f failure
+		if err := c.ExecuteContext(stopped); !errors.As(err, &f) || f.status != statusUnfinished {
+			t.Errorf("%v: got %v", args, err)
 		}
 	}
 }
