@@ -402,7 +402,8 @@ func TestVerifyExport(t *testing.T) {
 		"whole":          {lines, ""},
 		"a word changed": {[]string{lines[0], strings.Replace(lines[1], "pat", "sam", 1), lines[2]}, "Entry 2 was changed"},
 		"one left out":   {[]string{lines[0], lines[2]}, "from 2 to 2 are missing"},
-		"out of order":   {[]string{lines[1], lines[0]}, "missing"},
+		"out of order":   {[]string{lines[0], lines[2], lines[1]}, "Entry 2 stands behind entry 3."},
+		"one twice":      {[]string{lines[0], lines[1], lines[1], lines[2]}, "Entry 2 stands behind entry 2."},
 	} {
 		v, err := account.VerifyExport(strings.NewReader(strings.Join(c.lines, "\n")+"\n"), w.now)
 		if err != nil || !strings.Contains(strings.Join(v.Faults, " "), c.says) || c.says == "" && len(v.Faults) > 0 {

@@ -158,7 +158,9 @@ func (c *chain) follow(number int64, stored []byte) {
 		c.fault("The entries before entry %d are missing, though they should be kept until %s.", number, e.PreviousExpires.Format(time.DateOnly))
 	case c.Entries == 0 && number > 1 && e.Previous == "" || number == 1 && e.Previous != "":
 		c.fault("Entry %d does not hold what came before it.", number)
-	case c.Entries > 0 && number != c.Last+1:
+	case c.Entries > 0 && number <= c.Last:
+		c.fault("Entry %d stands behind entry %d.", number, c.Last)
+	case c.Entries > 0 && number > c.Last+1:
 		c.fault("The entries from %d to %d are missing.", c.Last+1, number-1)
 	case c.Entries > 0 && e.Previous != c.Hash:
 		c.fault("Entry %d was changed after entry %d was written.", c.Last, number)
