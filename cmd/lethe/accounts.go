@@ -42,9 +42,11 @@ func (a *administering) register(c *cobra.Command) {
 	c.Flags().Lookup("data").Usage = "`directory` of the deployment to administer"
 }
 
-// registerFar is register for commands that a server elsewhere can do too.
-func (a *administering) registerFar(c *cobra.Command) {
+// registerProject is register for commands that may be about a project, which a server
+// elsewhere can do too.
+func (a *administering) registerProject(c *cobra.Command, usage string) {
 	a.register(c)
+	c.Flags().StringVar(&a.project, "project", "", usage)
 	c.Flags().StringVar(&a.url, "url", "", "`address` of a server elsewhere to administer, in place of a directory")
 	c.Flags().StringVar(&a.serviceAccount, "service-account", "", "with --url: `name` of the service account to do it as; its secret is in "+secretVariable+" or --service-account-secret-file")
 	c.Flags().StringVar(&a.secretFile, "service-account-secret-file", "", "`file` with the secret of the service account")
@@ -78,11 +80,6 @@ func (a *administering) remote() error {
 		return server.Do(r)
 	}
 	return nil
-}
-
-func (a *administering) registerProject(c *cobra.Command, usage string) {
-	a.registerFar(c)
-	c.Flags().StringVar(&a.project, "project", "", usage)
 }
 
 // run lets do call the API.
@@ -347,7 +344,7 @@ func tokenCommand() *cobra.Command {
 	command := func(use, short, example string, args int, do func(ctx context.Context, a *administering, owner string, args []string, all *[]line) error) *cobra.Command {
 		var a administering
 		c := &cobra.Command{Use: use, Short: short, Example: example, Args: cobra.ExactArgs(args)}
-		a.registerFar(c)
+		a.register(c) // elsewhere it would be a service account's to do, which manages nobody's tokens
 		c.RunE = func(c *cobra.Command, args []string) error {
 			return a.run(c, func(ctx context.Context) error {
 				all := []line{}

@@ -56,7 +56,12 @@ func administer(ctx context.Context, data string, p *local.Platform, accounts ht
 	_ = os.Remove(socketPath(data)) // of a process that was killed; this one has the directory
 	var l *net.UnixListener
 	err := reach(data, func(path string) (err error) {
-		l, err = net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+		if l, err = net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"}); err != nil {
+			return err
+		}
+		if err = os.Chmod(path, 0o600); err != nil { // from 0700, which the umask leaves
+			l.Close()
+		}
 		return err
 	})
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"lethe/shared/kind"
 	"lethe/shared/local"
 )
 
@@ -52,7 +53,7 @@ func (s settings) mail(p *local.Platform) error {
 	}
 	sender, err := local.OpenSMTP(s.smtp, password, s.mailFrom, roots)
 	if err != nil {
-		return opening(err)
+		return failure{statusUsage, kind.Sentence(err)}
 	}
 	p.Sender = sender
 	return nil

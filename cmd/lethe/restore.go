@@ -152,14 +152,17 @@ func (r *restoration) catchUp(ctx context.Context, dir string, staged *local.Sta
 			return err
 		}
 	}
+	// Before anything is added to the trails: what they lost is what came after the backup.
+	told := false
 	if staged != nil {
-		if err := r.compare(ctx, staged, service, p, log); err != nil {
+		if told, err = r.compare(ctx, staged, service, accounts, p); err != nil {
 			return err
 		}
 	}
-	// Before anything is added to the trails: what they lost is what came after the backup.
-	if err := accounts.Restored(ctx, p.Bucket, p.Keys); err != nil {
-		return err
+	if !told {
+		if err := accounts.Restored(ctx, p.Bucket, p.Keys, nil); err != nil {
+			return err
+		}
 	}
 	if r.Restoration, err = service.Restore(ctx); err != nil {
 		return err
@@ -193,24 +196,20 @@ func (r *restoration) begin(ctx context.Context, p *local.Platform, service *dsr
 }
 
 // compare looks for requests of the old directory that the backup does not know, and
-// keeps how far its audit trails had gone.
-func (r *restoration) compare(ctx context.Context, staged *local.Staged, service *dsr.Service, p *local.Platform, log *slog.Logger) error {
+// tells the audit trails of the restore by how far those of the old directory had gone.
+// It reports whether that can be read, and so was done.
+func (r *restoration) compare(ctx context.Context, staged *local.Staged, service *dsr.Service, accounts *account.Accounts, p *local.Platform) (bool, error) {
 	lost := []dsr.Lost{}
 	readable, err := staged.Records(func(control table.Table) (err error) {
 		if lost, err = service.Lost(ctx, control); err != nil {
 			return err
 		}
-		err = account.New(control, p.Clock).KeepHeads(ctx, p.Bucket, p.Keys)
-		if kind.Of(err) == kind.Corrupt {
-			log.WarnContext(ctx, "an audit trail of the replaced directory does not hold the head that was kept of it last, so nothing tells how far it had gone", "error", err)
-			err = nil
-		}
-		return err
+		return accounts.Restored(ctx, p.Bucket, p.Keys, account.New(control, p.Clock))
 	})
 	if readable && err == nil {
 		r.Lost = lost
 	}
-	return err
+	return readable, err
 }
 
 // keep puts the new token where a demo keeps its own.

@@ -36,6 +36,9 @@ func TestDemoIsMadeOnceAndGoesOn(t *testing.T) {
 		if err == nil && info.Mode().Perm()&0o077 != 0 {
 			t.Errorf("%s: got mode %o, want nothing for others", path, info.Mode().Perm())
 		}
+		if err == nil && !e.IsDir() && info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: got mode %o, want 600", path, info.Mode().Perm())
+		}
 		return err
 	})
 	if err != nil {

@@ -50,7 +50,7 @@ func main() {
 func configure(args []string) (c cloud.Config, old string, err error) {
 	flags := flag.NewFlagSet("restore", flag.ContinueOnError)
 	flags.StringVar(&c.Control, "control", "", "name of the control table that was put back")
-	flags.StringVar(&old, "old-control", "", "name of the control table that it takes the place of, to list requests that were sent in since; where that can be read")
+	flags.StringVar(&old, "old-control", "", "name of the control table that it takes the place of, to list requests that were sent in since and tell the audit trails what they lost; where that can be read")
 	flags.StringVar(&c.Subjects, "subjects", "", "name of the subjects table that was put back")
 	flags.StringVar(&c.Bucket, "bucket", "", "name of the bucket")
 	flags.StringVar(&c.LedgerCopy, "ledger-copy", "", "name of the second bucket of the ledger, where there is one")
@@ -116,13 +116,16 @@ func run(ctx context.Context, c cloud.Config, old string, out io.Writer) error {
 	accounts := account.New(p.Control, p.Clock)
 	service := p.Service(accounts, events.New(p.Subjects, p.Keys, p.Clock, events.Shared(), events.Log(p.Log)))
 	var r report
+	var before *account.Accounts
 	if old != "" {
-		if r.Lost, err = service.Lost(ctx, cloud.NewTable(dynamodb.NewFromConfig(connection), old, time.Now)); err != nil {
+		control := cloud.NewTable(dynamodb.NewFromConfig(connection), old, time.Now)
+		if r.Lost, err = service.Lost(ctx, control); err != nil {
 			return err
 		}
+		before = account.New(control, p.Clock)
 	}
 	// Before anything is added to the trails: what they lost is what came after the tables.
-	if err := accounts.Restored(ctx, p.Bucket, p.Keys); err != nil {
+	if err := accounts.Restored(ctx, p.Bucket, p.Keys, before); err != nil {
 		return err
 	}
 	if r.Restoration, err = service.Restore(ctx); err != nil {

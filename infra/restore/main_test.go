@@ -233,6 +233,13 @@ func TestRestoreOfTablesPutBack(t *testing.T) {
 	if len(r.Lost) != 1 || r.Lost[0].Task != since.Task || r.Lost[0].Type != dsr.Export || !r.Lost[0].Due.Equal(since.Due) {
 		t.Errorf("the requests that are lost: %+v, want the export of after the point in time", r.Lost)
 	}
+	told := ""
+	if err := now.accounts.Entries(t.Context(), old.credentials.ProjectID, 1, func(_ int64, stored []byte) error {
+		told += string(stored)
+		return nil
+	}); err != nil || !strings.Contains(told, "were lost with the records of after the backup") {
+		t.Errorf("the audit trail does not tell of entries that were lost: %s, %v", told, err)
+	}
 	usable(t, restored, true)
 	half := restored
 	half.Subjects = c.Subjects

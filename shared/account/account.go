@@ -137,6 +137,9 @@ func (a *Accounts) Bearer(ctx context.Context, token string) (Actor, error) {
 	}
 	switch c.ended(a.clock()) {
 	case expired:
+		if c.Replaced {
+			return Actor{}, kind.Say(kind.Unauthorized, "This GDPR token was replaced by another. Use the one that took its place.")
+		}
 		return Actor{}, kind.Say(kind.Unauthorized, "This GDPR token has expired. Make a new one.")
 	case revoked:
 		return Actor{}, kind.Say(kind.Unauthorized, "This GDPR token was revoked. Make a new one.")

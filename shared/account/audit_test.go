@@ -312,7 +312,7 @@ func TestTrailAfterARestore(t *testing.T) {
 		t.Error("a trail that was put back looks good")
 	}
 	for range 2 { // it can be cut off and done again
-		if err := w.Restored(t.Context(), files, seals); err != nil {
+		if err := w.Restored(t.Context(), files, seals, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -335,6 +335,46 @@ func TestTrailAfterARestore(t *testing.T) {
 	}
 	if told == 0 {
 		t.Errorf("no entry tells what was lost: %+v", w.trail(t, c.ProjectID))
+	}
+}
+
+// The records that a backup takes the place of tell how far the trail had gone, of which
+// no head was kept; and those of another trail tell nothing.
+func TestTrailAfterARestoreOfWhatCanBeRead(t *testing.T) {
+	for lost, want := range map[int]string{0: "", 1: "entries 2 to 2,", 3: "entries 2 to 4,"} {
+		w := newWorld()
+		c := w.found(t)
+		clock := func() time.Time { return w.now }
+		files := blob.NewMemory(clock)
+		old, other := w.snapshot(t), w.snapshot(t)
+		for range lost {
+			w.record(t, c.ProjectID, "after the backup")
+		}
+		before := w.Accounts
+		w.control = other
+		w.Accounts = account.New(other, clock)
+		w.record(t, c.ProjectID, "another trail")
+		if err := w.Restored(t.Context(), files, seals, before); err != nil {
+			t.Fatal(err)
+		}
+		if trail := w.trail(t, c.ProjectID); trail[len(trail)-1].Detail != "" {
+			t.Errorf("by another trail %s", trail[len(trail)-1].Detail)
+		}
+		w.control = old
+		w.Accounts = account.New(old, clock)
+		for range 2 { // it can be cut off and done again
+			if err := w.Restored(t.Context(), files, seals, before); err != nil {
+				t.Fatal(err)
+			}
+			w.now = w.now.Add(time.Minute)
+		}
+		trail := w.trail(t, c.ProjectID)
+		if len(trail) != 3 || !strings.HasPrefix(trail[1].Detail, want) || (trail[1].Detail == "") != (want == "") || trail[2].Detail != "" {
+			t.Errorf("%d entries lost: got %+v, want %q once", lost, trail, want)
+		}
+		if v := w.verify(t, files, c.ProjectID); len(v.Faults) > 0 {
+			t.Errorf("%d entries lost: %+v", lost, v)
+		}
 	}
 }
 
@@ -370,7 +410,7 @@ func TestHeadsAreAdopted(t *testing.T) {
 		if err := account.AdoptHeads(t.Context(), restored, replaced, seals); err != nil {
 			t.Fatal(err)
 		}
-		if err := w.Restored(t.Context(), restored, seals); err != nil {
+		if err := w.Restored(t.Context(), restored, seals, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -402,7 +442,8 @@ func TestVerifyExport(t *testing.T) {
 		"whole":          {lines, ""},
 		"a word changed": {[]string{lines[0], strings.Replace(lines[1], "pat", "sam", 1), lines[2]}, "Entry 2 was changed"},
 		"one left out":   {[]string{lines[0], lines[2]}, "from 2 to 2 are missing"},
-		"out of order":   {[]string{lines[1], lines[0]}, "missing"},
+		"out of order":   {[]string{lines[0], lines[2], lines[1]}, "Entry 2 stands behind entry 3."},
+		"one twice":      {[]string{lines[0], lines[1], lines[1], lines[2]}, "Entry 2 stands behind entry 2."},
 	} {
 		v, err := account.VerifyExport(strings.NewReader(strings.Join(c.lines, "\n")+"\n"), w.now)
 		if err != nil || !strings.Contains(strings.Join(v.Faults, " "), c.says) || c.says == "" && len(v.Faults) > 0 {

@@ -201,6 +201,39 @@ func TestTheLastOwnerStays(t *testing.T) {
 	}
 }
 
+// Two owners go, each after a look at the other: one of them stays.
+func TestTwoOwnersGoAtOnce(t *testing.T) {
+	for name, do := range map[string]func(a *account.Accounts, who string) error{
+		"removed": func(a *account.Accounts, who string) error {
+			_, err := a.RemoveMember(t.Context(), by(who), "", who)
+			return err
+		},
+		"made less": func(a *account.Accounts, who string) error {
+			_, err := a.SetMember(t.Context(), machine, "", who, account.Admin)
+			return err
+		},
+	} {
+		w := newWorld()
+		w.found(t)
+		w.set(t, "", sam, account.Owner)
+		gone := false
+		slow := &meeting{Table: w.control, after: func(k table.Key) {
+			if k.SK == "head" && !gone { // what is read last, before the write
+				gone = true
+				if err := do(w.Accounts, sam); err != nil {
+					t.Errorf("%s: the first: %v", name, err)
+				}
+			}
+		}}
+		if err := do(account.New(slow, func() time.Time { return w.now }), pat); kind.Of(err) != kind.NotAllowed || !gone {
+			t.Errorf("%s: the second: got %v, want %v", name, err, kind.NotAllowed)
+		}
+		if got := w.role(t, "", pat); got != account.Owner {
+			t.Errorf("%s: the last owner is %q", name, got)
+		}
+	}
+}
+
 // Who is removed is out at once: session, tokens, and the provider's word for them.
 func TestRemovedMemberIsOut(t *testing.T) {
 	w := newWorld()

@@ -158,7 +158,9 @@ func (c *chain) follow(number int64, stored []byte) {
 		c.fault("The entries before entry %d are missing, though they should be kept until %s.", number, e.PreviousExpires.Format(time.DateOnly))
 	case c.Entries == 0 && number > 1 && e.Previous == "" || number == 1 && e.Previous != "":
 		c.fault("Entry %d does not hold what came before it.", number)
-	case c.Entries > 0 && number != c.Last+1:
+	case c.Entries > 0 && number <= c.Last:
+		c.fault("Entry %d stands behind entry %d.", number, c.Last)
+	case c.Entries > 0 && number > c.Last+1:
 		c.fault("The entries from %d to %d are missing.", c.Last+1, number-1)
 	case c.Entries > 0 && e.Previous != c.Hash:
 		c.fault("Entry %d was changed after entry %d was written.", c.Last, number)
@@ -367,23 +369,25 @@ func (a *Accounts) putHead(ctx context.Context, files blob.Bucket, seals Seals, 
 }
 
 // Restored tells the trails that a backup was restored: each gets an entry of it, and
-// where it had gone further by a head that was kept, that it lost what came after.
+// where it had gone further, that it lost what came after. How far it had gone is told by
+// the heads that were kept, and by the accounts as they were in the records that the
+// backup takes the place of, nil where nobody can read those.
 // Done again it adds nothing that is not so.
-func (a *Accounts) Restored(ctx context.Context, files blob.Bucket, seals Seals) error {
+func (a *Accounts) Restored(ctx context.Context, files blob.Bucket, seals Seals, before *Accounts) error {
 	const op = "tell the audit trails of a restore"
 	trails, err := a.trails(ctx)
 	if err != nil {
 		return kind.Wrap(op, err)
 	}
 	for _, trail := range trails {
-		if err := a.restored(ctx, files, seals, trail); err != nil {
+		if err := a.restored(ctx, files, seals, trail, before); err != nil {
 			return kind.Wrap(op, err)
 		}
 	}
 	return nil
 }
 
-func (a *Accounts) restored(ctx context.Context, files blob.Bucket, seals Seals, trail string) error {
+func (a *Accounts) restored(ctx context.Context, files blob.Bucket, seals Seals, trail string, before *Accounts) error {
 	kept, err := keptHeads(ctx, files, seals, trail)
 	if err != nil {
 		return err
@@ -400,6 +404,19 @@ func (a *Accounts) restored(ctx context.Context, files blob.Bucket, seals Seals,
 	for i, k := range kept {
 		if k.fault == "" && k.Number > was.Number && !lost(k, kept[i+1:]) {
 			to = max(to, k.Number)
+		}
+	}
+	if before != nil {
+		gone, _, err := before.head(ctx, trail)
+		if err != nil {
+			return err
+		}
+		hash, err := before.hashAt(ctx, trail, gone, was.Number)
+		if err != nil {
+			return err
+		}
+		if gone.Number > was.Number && hash == was.Hash { // the trail of the backup is the beginning of that one
+			to = max(to, gone.Number)
 		}
 	}
 	if to > 0 {

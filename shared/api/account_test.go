@@ -78,7 +78,7 @@ func TestTokensByTheAPI(t *testing.T) {
 	}
 	w.advance(49 * time.Hour)
 	session = w.signIn("pat@example.com")
-	if a := w.as("Bearer "+token, "GET", w.at(retrievals), ""); a.Code != 401 || !strings.Contains(a.body.Error, "expired") {
+	if a := w.as("Bearer "+token, "GET", w.at(retrievals), ""); a.Code != 401 || !strings.Contains(a.body.Error, "was replaced by another") {
 		t.Errorf("the old token after it: got %d %s", a.Code, a.Body)
 	}
 	if a := w.as(session, "DELETE", "/api/app/tokens/"+next.text("token_id"), ""); a.Code != http.StatusNoContent {

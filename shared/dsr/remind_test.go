@@ -93,6 +93,70 @@ func TestRemindOfATokenEachDay(t *testing.T) {
 	}
 }
 
+// The letter tells of what to do, in text and in HTML.
+func TestTheLetterOfATokenTellsWhatToDo(t *testing.T) {
+	w, p := posted(t)
+	token := w.token(7*aDay + time.Hour)
+	w.remind()
+	if len(p.sent) != 1 {
+		t.Fatalf("sent %q, want one", p.told())
+	}
+	for _, want := range []string{token.Prefix, "2026", "Make a new token", "/api/app/tokens/" + token.ID + "/replace", "lethe token replace", "revoke it", "https://lethe.example/"} {
+		if m := p.sent[0]; !strings.Contains(m.Text, want) || !strings.Contains(m.HTML, want) {
+			t.Errorf("the letter does not have %q: %s", want, m.Text)
+		}
+	}
+}
+
+// What others gave a name to is text in HTML too.
+func TestLettersEscapeNames(t *testing.T) {
+	w, p := posted(t)
+	sub := submission(dsr.Export, "nobody")
+	sub.By.Actor, sub.ProjectName = sam1, `<a href="https://evil.example">Shop & Co</a>`
+	if _, err := w.Submit(w.ctx, sub); err != nil {
+		t.Fatal(err)
+	}
+	w.run()
+	w.sweep()
+	if len(p.sent) != 1 || !strings.Contains(p.sent[0].Text, sub.ProjectName) || strings.Contains(p.sent[0].HTML, "<a href=\"https://evil") || !strings.Contains(p.sent[0].HTML, "Shop &amp; Co") {
+		t.Errorf("got %+v", p.sent)
+	}
+}
+
+// Every day until a week after it is due: a reminder of a request goes out on each of
+// its days and no other, whether it is at work or broken.
+func TestRemindOfARequestEachDay(t *testing.T) {
+	for name, broken := range map[string]bool{"open": false, "broken": true} {
+		w, p := posted(t)
+		w.handlers = []string{pat1}
+		w.build()
+		r := w.submit(dsr.Export, "bob")
+		if broken {
+			w.flow.get(r.Task + "-1").end(dsr.ExecutionFailed)
+			w.sweep()
+			w.want(r, dsr.Failure)
+		}
+		p.sent = nil // the news of that
+		var days []string
+		for left := 20; left >= -10; left-- {
+			w.clock = r.Due.Add(-time.Duration(left)*aDay - time.Hour)
+			for range 2 {
+				w.remind()
+			}
+			for _, m := range p.sent {
+				days = append(days, fmt.Sprint(left, " ", m.Subject))
+			}
+			p.sent = nil
+		}
+		want := []string{
+			"14 An export is due in 14 days", "7 An export is due in 7 days", "3 An export is due in 3 days", "1 An export is due tomorrow", "0 An export is due today",
+		}
+		if !slices.Equal(days, want) {
+			t.Errorf("%s: got %q, want %q", name, days, want)
+		}
+	}
+}
+
 // After days that were missed only the nearest reminder goes out, with the days that
 // are really left, and the last one up to 7 days late.
 func TestRemindAfterMissedDays(t *testing.T) {

@@ -44,9 +44,9 @@ const (
 // OpenSMTP reads what server says: smtp://user@mail.example.com:587, with STARTTLS,
 // which only a server on this machine may lack, or smtps://user@mail.example.com:465.
 // Port and user can be missing. Roots are the authorities to be trusted, nil for those
-// of the system. What cannot be is kind.Invalid with a sentence. It does not connect.
+// of the system. Whatever cannot be is kind.Invalid with a sentence. It does not connect.
 func OpenSMTP(server, password, from string, roots *x509.CertPool) (*SMTP, error) {
-	const form = "The mail server must be given as smtp://user@mail.example.com:587 or smtps://user@mail.example.com:465, without a password."
+	const form = "--smtp takes the address of a mail server, such as smtp://user@mail.example.com:587 or smtps://user@mail.example.com:465, without a password."
 	u, err := url.Parse(server)
 	if err != nil || u.Scheme != "smtp" && u.Scheme != "smtps" || u.Hostname() == "" || u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "" {
 		return nil, kind.Say(kind.Invalid, form)
