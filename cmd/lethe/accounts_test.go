@@ -181,6 +181,7 @@ func TestAdministration(t *testing.T) {
 	if status, _, diag := lethe(t, "member", "list", "--data", t.TempDir()); status != 3 || !strings.Contains(diag, "no data directory") {
 		t.Errorf("an empty directory: %d %s", status, diag)
 	}
+	startDemo(t, data).stop(t, syscall.SIGTERM) // with more projects it is a demo still
 }
 
 // Commands without a server wait for one another, and not for long for a process that

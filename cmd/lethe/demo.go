@@ -18,8 +18,8 @@ const demoOwner = "owner@demo.example"
 // makeDemo returns the demo in the data directory, after it has made it or
 // finished making it. It can be cut off anywhere and goes on from there: the
 // credentials are written before the project is, and filling is repeated with the
-// same records until it was once done. A directory that holds another project is
-// left as it is.
+// same records until it was once done. A directory that holds only other
+// projects is left as it is.
 func makeDemo(ctx context.Context, data string, accounts *account.Accounts, store *events.Store) (demoFile, error) {
 	d, err := readDemo(data)
 	if err != nil && kind.Of(err) != kind.NotFound {
@@ -34,8 +34,8 @@ func makeDemo(ctx context.Context, data string, accounts *account.Accounts, stor
 		if d, err = foundDemo(ctx, data, accounts); err != nil {
 			return demoFile{}, err
 		}
-	case len(projects) > 1 || projects[0].ID != d.ProjectID:
-		return demoFile{}, failure{statusRefused, "The data directory holds another project, and a demo does not mix with it: start without --demo, or choose another directory with --data."}
+	case !slices.ContainsFunc(projects, func(p account.Project) bool { return p.ID == d.ProjectID }):
+		return demoFile{}, failure{statusRefused, "The data directory holds other projects, and a demo does not mix with them: start without --demo, or choose another directory with --data."}
 	}
 	if d.Filled {
 		return d, nil

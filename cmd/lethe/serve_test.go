@@ -127,7 +127,7 @@ func TestRefusals(t *testing.T) {
 	}{
 		{"directory in use", []string{"--demo", "--listen", "127.0.0.1:0", "--data", data}, 5, `is in use by another process \(\d+\): .*--data`},
 		{"port in use", []string{"--demo", "--listen", taken.Addr().String(), "--data", filepath.Join(t.TempDir(), "new")}, 6, `in use by another process: .*--listen`},
-		{"another project", []string{"--demo", "--listen", "127.0.0.1:0", "--data", foreign}, 3, `holds another project.*--data`},
+		{"another project", []string{"--demo", "--listen", "127.0.0.1:0", "--data", foreign}, 3, `holds other projects.*--data`},
 	} {
 		p := launch(t, c.args...)
 		status, out := p.end(t)

@@ -200,7 +200,8 @@ func with(path, to string) string {
 	return path + "?to=" + url.QueryEscape(to)
 }
 
-// unknown is every page that is not there.
-func unknown(*visit) error {
+// unknown is every page that is not there. Who has signed in finds the ways from it.
+func unknown(v *visit) error {
+	_ = v.know() // without a session the page is the same for everybody
 	return kind.Say(kind.NotFound, "There is no page at this address.")
 }

@@ -179,7 +179,7 @@ func TestEveryPageIsStrict(t *testing.T) {
 			t.Errorf("%s: %s", name, a.text)
 		}
 	}
-	if a := signedIn.get("/nowhere"); a.Code != http.StatusNotFound {
+	if a := signedIn.get("/nowhere"); a.Code != http.StatusNotFound || !strings.Contains(a.text, pat) || !strings.Contains(a.text, "Back to the first page") || strings.Contains(a.text, ">Sign in<") {
 		t.Errorf("a page that is not there: %d", a.Code)
 	}
 	_, rest, _ := strings.Cut(signedIn.get("/").text, `<link rel="stylesheet" href="`)

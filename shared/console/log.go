@@ -218,7 +218,7 @@ func showLog(v *visit) error {
 		updating(v.r.URL.RequestURI(), every, fmt.Sprintf("%d of the requests shown are open", open), html.Div(
 			html.H2(html.ID("list"), text("Requests of "+q.project.Name)),
 			gomponents.If(len(found.requests) == 0, say("There are none.")),
-			gomponents.Iff(len(found.requests) > 0, func() node { return q.list(found.requests, now) }),
+			gomponents.Iff(len(found.requests) > 0, func() node { return q.list(q.sorters(), found.requests, now) }),
 			gomponents.If(!found.whole, say(fmt.Sprintf("Only the newest %d requests were looked through.", dsr.MostFiltered))),
 			found.ways(func(n int) string { return q.address("page", strconv.Itoa(n)) }))),
 		html.P(html.Class("hint"), text("Times are in UTC; due dates are days in the organisation’s time zone. "), link(v.r.URL.RequestURI(), "Reload")))
@@ -277,13 +277,15 @@ func search(v *visit) error {
 	return v.show(http.StatusOK, "Requests", q.searcher(sought, ""),
 		html.H2(html.ID("list"), text("Found in "+q.project.Name)),
 		gomponents.If(len(found) == 0, say("There is no request of this task id, and none that concerns this identifier. A request is found by an identifier from a moment after it came in on.")),
-		gomponents.Iff(len(found) > 0, func() node { return q.list(found, v.Clock()) }),
+		gomponents.Iff(len(found) > 0, func() node {
+			return q.list(gomponents.Map(logColumns, func(c logColumn) node { return column(c.label) }), found, v.Clock())
+		}),
 		html.P(link(q.address("", ""), "All requests of the project")))
 }
 
-// list is a table of requests.
-func (q query) list(found []dsr.Request, now time.Time) node {
-	head := gomponents.Map(logColumns, func(c logColumn) node {
+// sorters are the heads of columns, each of which sorts the log by it.
+func (q query) sorters() node {
+	return gomponents.Map(logColumns, func(c logColumn) node {
 		to, sorted := c.name, ""
 		switch q.sort {
 		case c.name:
@@ -293,6 +295,10 @@ func (q query) list(found []dsr.Request, now time.Time) node {
 		}
 		return html.Th(html.Scope("col"), gomponents.If(sorted != "", html.Aria("sort", sorted)), link(q.address("sort", to), c.label))
 	})
+}
+
+// list is a table of requests.
+func (q query) list(head node, found []dsr.Request, now time.Time) node {
 	return scrolled("list", head, gomponents.Map(found, func(r dsr.Request) node {
 		kindOf := typeNames[r.Type]
 		if r.Disclosure != dsr.Data {

@@ -151,8 +151,17 @@ async function ask(context, page, { name, scripts, scheme, single, several, toke
   await look("Certificate of a deletion", "certificate");
   assert.match(await text(), /0 events, 0 profiles/);
 
-  // Another one is cancelled in its window. What is typed there meanwhile stays.
+  // Another one is cancelled in its window. What is typed there meanwhile stays. Before, an
+  // identifier stands there as it is: no blank of it is lost, and it turns nothing round.
   await page.goto(`${site}/deletions/new`);
+  const odd = "two  blanks \u202e and a turn";
+  await page.fill("#id", odd);
+  await press("Continue");
+  await look("Delete user data: confirm");
+  const shown = page.locator("dd code");
+  assert.equal(await shown.innerText(), odd);
+  assert.equal(await shown.evaluate((e) => getComputedStyle(e).unicodeBidi), "isolate");
+  await press("Change something");
   await page.fill("#id", single);
   await press("Continue");
   await page.fill("#count", "1");
