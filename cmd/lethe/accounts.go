@@ -69,7 +69,9 @@ func (a *administering) remote() error {
 	if a.serviceAccount == "" || secret == "" {
 		return failure{statusUsage, "With --url, name a service account with --service-account, and its secret in " + secretVariable + " or --service-account-secret-file. A GDPR token is good for requests only."}
 	}
-	server := &http.Client{Timeout: time.Minute}
+	// The secret is for the server that was named, and not for plain HTTP or another port
+	// that it sends calls on to.
+	server := &http.Client{Timeout: time.Minute, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	a.close = func() error { return nil }
 	a.call = func(r *http.Request) (*http.Response, error) {
 		r.URL.Scheme, r.URL.Host, r.Host = base.Scheme, base.Host, base.Host
@@ -184,10 +186,13 @@ func (a *administering) send(ctx context.Context, method, path string, body any)
 	if err != nil {
 		return nil, failure{statusFailed, "The server did not answer: look into its log."}
 	}
-	if out.StatusCode < http.StatusBadRequest {
+	if out.StatusCode < http.StatusMultipleChoices {
 		return out, nil
 	}
 	defer out.Body.Close()
+	if out.StatusCode < http.StatusBadRequest {
+		return nil, failure{statusRefused, "The server sends calls on to another address, which was not followed: give the address that answers itself."}
+	}
 	var told struct{ Error string }
 	if err := json.NewDecoder(out.Body).Decode(&told); err != nil || told.Error == "" {
 		return nil, failure{statusFailed, "The server did not answer as expected: is it of the same version?"}

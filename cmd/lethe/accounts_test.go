@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -238,4 +240,23 @@ func TestActions(t *testing.T) {
 		}
 	}
 	p.stop(t, syscall.SIGTERM)
+}
+
+// The secret of a service account goes to the server that was named, and not where that
+// sends calls on to.
+func TestSecretsFollowNoRedirect(t *testing.T) {
+	other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if _, secret, _ := r.BasicAuth(); secret != "" {
+			t.Error("another server got the secret")
+		}
+	}))
+	defer other.Close()
+	server := httptest.NewServer(http.RedirectHandler(other.URL, http.StatusTemporaryRedirect))
+	defer server.Close()
+	t.Setenv(secretVariable, "secret")
+	var out, diag bytes.Buffer
+	status := run([]string{"member", "list", "--url", server.URL, "--service-account", "any"}, &out, &diag)
+	if status != statusRefused || !strings.Contains(diag.String(), "not followed") {
+		t.Errorf("%d %q", status, diag.String())
+	}
 }
