@@ -163,7 +163,10 @@ func (a *administering) ask(ctx context.Context, method, path string, body, resu
 	}
 	d := json.NewDecoder(out.Body)
 	d.UseNumber()
-	return d.Decode(&struct{ Results any }{results})
+	if err := d.Decode(&struct{ Results any }{results}); err != nil {
+		return failure{statusFailed, "The server did not answer as Lethe does: is the address right, and is it of the same version?"}
+	}
+	return nil
 }
 
 // send calls a route, and returns what it answers if that is no error.
@@ -194,8 +197,9 @@ func (a *administering) send(ctx context.Context, method, path string, body any)
 		return nil, failure{statusRefused, "The server sends calls on to another address, which was not followed: give the address that answers itself."}
 	}
 	var told struct{ Error string }
+	// What stands between may answer in another way.
 	if err := json.NewDecoder(out.Body).Decode(&told); err != nil || told.Error == "" {
-		return nil, failure{statusFailed, "The server did not answer as expected: is it of the same version?"}
+		told.Error = fmt.Sprintf("The server answered %d %s.", out.StatusCode, http.StatusText(out.StatusCode))
 	}
 	f := failure{statusRefused, told.Error}
 	switch {

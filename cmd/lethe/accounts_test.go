@@ -260,3 +260,28 @@ func TestSecretsFollowNoRedirect(t *testing.T) {
 		t.Errorf("%d %q", status, diag.String())
 	}
 }
+
+// What answers in place of Lethe is told in a sentence.
+func TestAccountsOfNoLethe(t *testing.T) {
+	t.Setenv(secretVariable, "secret")
+	for answered, want := range map[int]struct {
+		status int
+		says   string
+	}{
+		200: {statusFailed, "did not answer as Lethe does"},
+		404: {statusRefused, "answered 404 Not Found."},
+		429: {statusUnfinished, "Run the command again later."},
+		502: {statusFailed, "answered 502 Bad Gateway."},
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(answered)
+			fmt.Fprint(w, "<p>secret</p>")
+		}))
+		var out, diag bytes.Buffer
+		status := run([]string{"member", "list", "--url", server.URL, "--service-account", "any"}, &out, &diag)
+		if status != want.status || !strings.Contains(diag.String(), want.says) || strings.Contains(diag.String(), "secret") {
+			t.Errorf("%d: %d %q", answered, status, diag.String())
+		}
+		server.Close()
+	}
+}
