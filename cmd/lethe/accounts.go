@@ -72,7 +72,9 @@ func (a *administering) remote() error {
 	if a.serviceAccount == "" || secret == "" {
 		return failure{statusUsage, "With --url, name a service account with --service-account, and its secret in " + secretVariable + " or --service-account-secret-file. A GDPR token is good for requests only."}
 	}
-	server := &http.Client{Timeout: time.Minute}
+	// The secret is for the server that was named, and not for plain HTTP or another port
+	// that it sends calls on to.
+	server := &http.Client{Timeout: time.Minute, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	a.close = func() error { return nil }
 	a.call = func(r *http.Request) (*http.Response, error) {
 		r.URL.Scheme, r.URL.Host, r.Host = base.Scheme, base.Host, base.Host
@@ -159,7 +161,10 @@ func (a *administering) ask(ctx context.Context, method, path string, body, resu
 	}
 	d := json.NewDecoder(out.Body)
 	d.UseNumber()
-	return d.Decode(&struct{ Results any }{results})
+	if err := d.Decode(&struct{ Results any }{results}); err != nil {
+		return failure{statusFailed, "The server did not answer as Lethe does: is the address right, and is it of the same version?"}
+	}
+	return nil
 }
 
 // send calls a route, and returns what it answers if that is no error.
@@ -182,13 +187,17 @@ func (a *administering) send(ctx context.Context, method, path string, body any)
 	if err != nil {
 		return nil, failure{statusFailed, "The server did not answer: look into its log."}
 	}
-	if out.StatusCode < http.StatusBadRequest {
+	if out.StatusCode < http.StatusMultipleChoices {
 		return out, nil
 	}
 	defer out.Body.Close()
+	if out.StatusCode < http.StatusBadRequest {
+		return nil, failure{statusRefused, "The server sends calls on to another address, which was not followed: give the address that answers itself."}
+	}
 	var told struct{ Error string }
+	// What stands between may answer in another way.
 	if err := json.NewDecoder(out.Body).Decode(&told); err != nil || told.Error == "" {
-		return nil, failure{statusFailed, "The server did not answer as expected: is it of the same version?"}
+		told.Error = fmt.Sprintf("The server answered %d %s.", out.StatusCode, http.StatusText(out.StatusCode))
 	}
 	f := failure{statusRefused, told.Error}
 	switch {

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -239,4 +241,48 @@ func TestActions(t *testing.T) {
 		}
 	}
 	p.stop(t, syscall.SIGTERM)
+}
+
+// The secret of a service account goes to the server that was named, and not where that
+// sends calls on to.
+func TestSecretsFollowNoRedirect(t *testing.T) {
+	other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if _, secret, _ := r.BasicAuth(); secret != "" {
+			t.Error("another server got the secret")
+		}
+	}))
+	defer other.Close()
+	server := httptest.NewServer(http.RedirectHandler(other.URL, http.StatusTemporaryRedirect))
+	defer server.Close()
+	t.Setenv(secretVariable, "secret")
+	var out, diag bytes.Buffer
+	status := run([]string{"member", "list", "--url", server.URL, "--service-account", "any"}, &out, &diag)
+	if status != statusRefused || !strings.Contains(diag.String(), "not followed") {
+		t.Errorf("%d %q", status, diag.String())
+	}
+}
+
+// What answers in place of Lethe is told in a sentence.
+func TestAccountsOfNoLethe(t *testing.T) {
+	t.Setenv(secretVariable, "secret")
+	for answered, want := range map[int]struct {
+		status int
+		says   string
+	}{
+		200: {statusFailed, "did not answer as Lethe does"},
+		404: {statusRefused, "answered 404 Not Found."},
+		429: {statusUnfinished, "Run the command again later."},
+		502: {statusFailed, "answered 502 Bad Gateway."},
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(answered)
+			fmt.Fprint(w, "<p>secret</p>")
+		}))
+		var out, diag bytes.Buffer
+		status := run([]string{"member", "list", "--url", server.URL, "--service-account", "any"}, &out, &diag)
+		if status != want.status || !strings.Contains(diag.String(), want.says) || strings.Contains(diag.String(), "secret") {
+			t.Errorf("%d: %d %q", answered, status, diag.String())
+		}
+		server.Close()
+	}
 }

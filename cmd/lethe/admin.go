@@ -219,7 +219,7 @@ func administered[T any](ctx context.Context, data, route string, order any, dia
 // openExisting opens a data directory that is there, for a command.
 func openExisting(data string, log *slog.Logger) (*local.Platform, error) {
 	if !local.Holds(data) {
-		return nil, failure{statusRefused, "The directory that --data names is no data directory of Lethe."}
+		return nil, failure{statusRefused, "There is no data directory of Lethe at " + data + ": name it with --data."}
 	}
 	syscall.Umask(0o077)
 	return local.Open(local.Config{Data: data, Clock: time.Now, Log: log})

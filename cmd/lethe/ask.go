@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -152,19 +153,11 @@ func (a *asking) register(c *cobra.Command) {
 // parsed checks what the flags say of the request.
 func (a *asking) parsed() (client.Ask, error) {
 	ask := client.Ask{Compliance: strings.ToUpper(a.compliance), Disclosure: strings.ToUpper(a.disclosure), Block: a.block}
-	switch ask.Compliance {
-	case "GDPR", "CCPA":
-	default:
-		return ask, failure{statusUsage, "--compliance takes gdpr or ccpa."}
+	if err := cmp.Or(chosen("compliance", a.compliance), chosen("disclosure", a.disclosure)); err != nil {
+		return ask, err
 	}
-	switch ask.Disclosure {
-	case "DATA":
-	case "CATEGORIES", "SOURCES":
-		if ask.Compliance == "GDPR" {
-			return ask, failure{statusUsage, "--disclosure " + a.disclosure + " goes with --compliance ccpa only."}
-		}
-	default:
-		return ask, failure{statusUsage, "--disclosure takes data, categories or sources."}
+	if ask.Compliance == "GDPR" && ask.Disclosure != "DATA" {
+		return ask, failure{statusUsage, "--disclosure " + a.disclosure + " goes with --compliance ccpa only."}
 	}
 	if a.window == "" {
 		return ask, nil

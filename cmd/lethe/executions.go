@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lethe/shared/kind"
 	"lethe/shared/local"
 )
 
@@ -74,6 +75,9 @@ func executionCommand() *cobra.Command {
 			defer stop()
 			s, err := administered(ctx, o.data, "/execution", executionOrder{args[0]}, c.ErrOrStderr(),
 				func(p *local.Platform) (local.Story, error) { return p.Execution(ctx, args[0]) })
+			if kind.Of(err) == kind.NotFound {
+				return failure{statusRefused, kind.Sentence(err)}
+			}
 			if err != nil {
 				return cutShort(ctx, err, "Stopped.")
 			}

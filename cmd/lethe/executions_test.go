@@ -53,7 +53,7 @@ func TestExecutions(t *testing.T) {
 			story.History[len(story.History)-1].Type != "ExecutionSucceeded" {
 			t.Errorf("the story of the export: %+v, %v", story, err)
 		}
-		if status, out, diag := lethe(t, "execution", "nothing-1", "--data", data); status != 1 || out != "" || !strings.Contains(diag, "lethe executions lists them") {
+		if status, out, diag := lethe(t, "execution", "nothing-1", "--data", data); status != 3 || out != "" || !strings.Contains(diag, "lethe executions lists them") {
 			t.Errorf("one that is not there: %d %q %q", status, out, diag)
 		}
 	}

@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -23,6 +25,7 @@ Exit statuses: 0 done, 1 failed, 2 wrong usage, 3 refused, 4 not finished.`,
   lethe login
   lethe export ada -o ada.zip
   lethe delete --csv people.csv`,
+		Version:       built(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,
@@ -52,6 +55,7 @@ Exit statuses: 0 done, 1 failed, 2 wrong usage, 3 refused, 4 not finished.`,
 	each(root, func(c *cobra.Command) {
 		c.SuggestionsMinimumDistance = 2
 		c.Args = wordsOf(c, c.Args)
+		complete(c)
 		if example, is := examples[c.CommandPath()]; is {
 			c.Example = example
 		}
@@ -75,6 +79,62 @@ func each(c *cobra.Command, f func(*cobra.Command)) {
 	for _, below := range c.Commands() {
 		each(below, f)
 	}
+}
+
+// built is the version of this program.
+func built() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "unknown"
+}
+
+// choices are what flags take that take nothing else.
+var choices = map[string][]string{
+	"type":       {"export", "deletion"},
+	"only":       {"open", "overdue", "broken"},
+	"status":     {"pending", "staging", "started", "success", "failure", "revoked"},
+	"compliance": {"gdpr", "ccpa"},
+	"disclosure": {"data", "categories", "sources"},
+}
+
+// chosen refuses a value that is none of a flag's choices, in whatever case.
+func chosen(flag, value string) error {
+	if slices.ContainsFunc(choices[flag], func(c string) bool { return strings.EqualFold(c, value) }) {
+		return nil
+	}
+	return failure{statusUsage, "--" + flag + " takes " + orOf(choices[flag]) + "."}
+}
+
+// orOf joins words for one to choose from.
+func orOf(words []string) string {
+	last := len(words) - 1
+	if last < 1 {
+		return strings.Join(words, "")
+	}
+	return strings.Join(words[:last], ", ") + " or " + words[last]
+}
+
+// complete has the shell offer what a command takes: files only where it takes one.
+func complete(c *cobra.Command) {
+	if c.ValidArgsFunction == nil && !strings.Contains(c.Use, "FILE") && !strings.Contains(c.Use, "DIRECTORY") && !strings.Contains(c.Use, "ARCHIVE") {
+		c.ValidArgsFunction = cobra.NoFileCompletions
+	}
+	c.Flags().VisitAll(func(f *pflag.Flag) {
+		offer := cobra.NoFileCompletions
+		switch takes, _ := pflag.UnquoteUsage(f); {
+		case choices[f.Name] != nil:
+			offer = cobra.FixedCompletions(choices[f.Name], cobra.ShellCompDirectiveNoFileComp)
+		case f.Name == "profile":
+			offer = func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+				kept, _ := readProfiles() // nothing is offered of what cannot be read
+				return slices.Collect(maps.Keys(kept.Profiles)), cobra.ShellCompDirectiveNoFileComp
+			}
+		case takes == "file" || takes == "directory":
+			return
+		}
+		_ = c.RegisterFlagCompletionFunc(f.Name, offer) // fails where it is done already
+	})
 }
 
 // help is what a command does that only groups others.
@@ -116,6 +176,12 @@ func wrongFlag(c *cobra.Command, err error) error {
 	switch {
 	case errors.As(err, &missing):
 		return failure{statusUsage, "--" + missing.GetFlag().Name + " is the last word, and needs something behind it" + see}
+	case errors.As(err, &unknown) && c.HasParent() && c.HasSubCommands():
+		var names []string
+		for _, below := range c.Commands() {
+			names = append(names, below.Name())
+		}
+		return failure{statusUsage, "Flags go behind the command that they are for, which " + c.CommandPath() + " alone is not: it has " + orOf(names) + see}
 	case errors.As(err, &unknown):
 		sentence := c.CommandPath() + " has no such flag" + see
 		if strings.Contains(c.Use, " ID…") {

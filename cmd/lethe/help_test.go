@@ -38,12 +38,32 @@ func TestWhatIsTypedWrong(t *testing.T) {
 		"export --window":             "--window is the last word",
 		"list --limit secret-person":  "--limit takes a whole number",
 		"export --wait=secret-person": "--wait takes true or false",
+		"audit --data secret-person":  "it has export or verify; see lethe audit --help.",
 		"completion bash x":           "lethe completion bash takes flags only",
 	} {
 		var out, diag bytes.Buffer
 		status := run(strings.Fields(line), &out, &diag)
 		if status != statusUsage || !strings.Contains(diag.String(), says) || strings.Contains(diag.String(), "secret-person") || out.Len() > 0 {
 			t.Errorf("%s: %d, %q, %q", line, status, diag.String(), out.String())
+		}
+	}
+}
+
+// The shell offers what a flag takes, and files only where one is taken.
+func TestCompletion(t *testing.T) {
+	for line, want := range map[string]string{
+		"list --only ":         "open\noverdue\nbroken\n:4\n",
+		"export --compliance ": "gdpr\nccpa\n:4\n",
+		"status ":              ":4\n",
+		"export --window ":     ":4\n",
+		"export --csv ":        ":0\n",
+		"import ":              ":0\n",
+		"open ":                ":0\n",
+	} {
+		var out, diag bytes.Buffer
+		args := append([]string{"__complete"}, strings.Split(line, " ")...)
+		if status := run(args, &out, &diag); status != statusDone || out.String() != want {
+			t.Errorf("%s: %d, %q, want %q", line, status, out.String(), want)
 		}
 	}
 }

@@ -3,7 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
-	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -32,7 +32,7 @@ func manCommand() *cobra.Command {
 			if asJSON {
 				return printLine(c.OutOrStdout(), map[string]string{"directory": args[0]})
 			}
-			_, err := fmt.Fprintf(c.OutOrStdout(), "Written into %s: man %s\n", args[0], filepath.Join(args[0], "lethe.1"))
+			_, err := fmt.Fprintf(c.OutOrStdout(), "Written into %s: man %s/lethe.1\n", args[0], strings.TrimSuffix(args[0], "/"))
 			return err
 		},
 	}

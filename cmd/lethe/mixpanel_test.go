@@ -57,11 +57,12 @@ func TestMixpanelScripts(t *testing.T) {
 }
 
 // A mixpanel is what the description says. The first export of an identifier "lost" is
-// taken, and its answer is not sent.
+// taken, and its answer is not sent; the first of "early" comes too soon, as is said in
+// words that are no JSON. A deletion of "quick" has ended at once.
 type mixpanel struct {
-	mu       sync.Mutex
-	requests map[string]mixpanelRequest
-	lost     bool
+	mu          sync.Mutex
+	requests    map[string]mixpanelRequest
+	lost, early bool
 }
 
 type mixpanelRequest struct {
@@ -106,7 +107,7 @@ func (m *mixpanel) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.URL.Query().Get("token") != "the-project":
 		answer(403, "Forbidden")
 	case r.Method == "POST" && task == "":
-		m.create(r, kind, answer)
+		m.create(w, r, kind, answer)
 	case r.Method == "GET" && task != "" && !known:
 		answer(200, map[string]any{"status": "NOT_FOUND"})
 	case r.Method == "GET" && known && kind == "data-retrievals":
@@ -126,7 +127,7 @@ func (m *mixpanel) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // create takes a request in that has no member which the description does not have.
-func (m *mixpanel) create(r *http.Request, kind string, answer func(int, any)) {
+func (m *mixpanel) create(w http.ResponseWriter, r *http.Request, kind string, answer func(int, any)) {
 	var body map[string]any
 	if json.NewDecoder(r.Body).Decode(&body) != nil {
 		answer(400, "no JSON")
@@ -150,8 +151,17 @@ func (m *mixpanel) create(r *http.Request, kind string, answer func(int, any)) {
 	for _, id := range body["distinct_ids"].([]any) {
 		ids = append(ids, id.(string))
 	}
+	if ids[0] == "early" && !m.early {
+		m.early = true
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, "Too Many Requests", http.StatusTooManyRequests)
+		return
+	}
 	task := fmt.Sprint("task-", len(m.requests)+1)
 	status := map[string]string{"data-retrievals": "SUCCESS", "data-deletions": "PENDING"}[kind]
+	if ids[0] == "quick" {
+		status = "SUCCESS"
+	}
 	m.requests[task] = mixpanelRequest{kind, status, ids}
 	if ids[0] == "lost" && !m.lost {
 		m.lost = true
@@ -181,13 +191,13 @@ func tunnel(to string) http.HandlerFunc {
 		}
 		defer there.Close()
 		// The answer comes after: the server would read on meanwhile what then is sent.
-		here, _, err := http.NewResponseController(w).Hijack()
+		here, ahead, err := http.NewResponseController(w).Hijack()
 		if err != nil {
 			return
 		}
 		defer here.Close()
 		_, _ = io.WriteString(here, "HTTP/1.1 200 OK\r\n\r\n")
-		go func() { _, _ = io.Copy(there, here) }() // ends with the connection
+		go func() { _, _ = io.Copy(there, ahead) }() // what was read ahead first; ends with the connection
 		_, _ = io.Copy(here, there)
 	}
 }

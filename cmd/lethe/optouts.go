@@ -132,9 +132,16 @@ func listOptOutsCommand() *cobra.Command {
 			return err
 		}
 		w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
+		if !n.json {
+			fmt.Fprintln(w, "ADDED (UTC)\tORIGIN\tADDED BY\tMARK")
+		}
 		for page, told := 1, 0; ; page++ {
 			found, total, err := to.OptOuts(ctx, page, 1000)
 			if err != nil {
+				return err
+			}
+			if total == 0 && !n.json {
+				_, err = fmt.Fprintln(c.OutOrStdout(), "Nobody is opted out.")
 				return err
 			}
 			for _, o := range found {

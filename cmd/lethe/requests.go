@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -168,18 +167,12 @@ func listCommand() *cobra.Command {
 	f.StringVar(&status, "status", "", "only those with a `status`, such as started")
 	f.IntVar(&limit, "limit", 100, "the most `requests` to list")
 	c.RunE = n.run(func(ctx context.Context, c *cobra.Command, to *client.Client, _ []string) error {
-		if kind != "" && kind != string(client.Export) && kind != string(client.Deletion) {
-			return failure{statusUsage, "--type takes export or deletion."}
-		}
-		for _, l := range []struct{ flag, value, values string }{
-			{"only", only, "open, overdue or broken"}, {"compliance", compliance, "gdpr or ccpa"},
-			{"status", status, "pending, staging, started, success, failure or revoked"},
-		} {
-			words := strings.FieldsFunc(strings.ReplaceAll(l.values, " or ", ", "), func(r rune) bool { return r == ',' || r == ' ' })
-			if l.value != "" && !slices.ContainsFunc(words, func(word string) bool { return strings.EqualFold(word, l.value) }) {
-				return failure{statusUsage, "--" + l.flag + " takes " + l.values + "."}
+		for _, l := range []struct{ flag, value string }{{"type", kind}, {"only", only}, {"compliance", compliance}, {"status", status}} {
+			if err := chosen(l.flag, l.value); err != nil && l.value != "" {
+				return err
 			}
 		}
+		kind = strings.ToLower(kind)
 		if limit < 1 {
 			return failure{statusUsage, "--limit takes a number from 1 on."}
 		}
