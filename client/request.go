@@ -278,19 +278,15 @@ func (c *Client) Certificate(ctx context.Context, task string) ([]byte, error) {
 	return b, nil
 }
 
-// Wait asks how a request stands until it has ended, every so often, and calls told
-// whenever its status is another.
+// Wait asks how a request stands until it has ended, every so often, and calls told with
+// each answer.
 func (c *Client) Wait(ctx context.Context, t Type, task string, every time.Duration, told func(Request)) (Request, error) {
-	before := ""
 	for {
 		r, _, err := c.Status(ctx, t, task)
 		if err != nil {
 			return r, err
 		}
-		if r.Status != before {
-			told(r)
-			before = r.Status
-		}
+		told(r)
 		if r.Ended() {
 			return r, nil
 		}

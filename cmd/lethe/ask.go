@@ -475,11 +475,19 @@ func follow(ctx context.Context, c *cobra.Command, to *client.Client, of client.
 	if to.Mixpanel() {
 		every = pollMixpanel
 	}
+	began, before := time.Now(), ""
+	bar := progress{out: c.ErrOrStderr(), quiet: quiet, last: began}
 	r, err := to.Wait(ctx, of, task, every, func(r client.Request) {
-		if !quiet {
+		if r.Status == before {
+			bar.show("%s %s, waited for %s", task, r.Status, time.Since(began).Round(time.Second))
+			return
+		}
+		bar.end()
+		if before = r.Status; !quiet {
 			fmt.Fprintf(c.OutOrStdout(), "%s %s\n", task, r.Status)
 		}
 	})
+	bar.end()
 	if err != nil || to.Mixpanel() {
 		return r, err
 	}

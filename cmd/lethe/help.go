@@ -20,6 +20,9 @@ func command() *cobra.Command {
 		Long: `Lethe answers data-subject requests: it exports and erases what is stored of end
 users. This program is the server, and the client of one.
 
+Each flag of a command has a variable that counts where it is not given, as LETHE_URL
+is of --url, but --yes and --force have none.
+
 Exit statuses: 0 done, 1 failed, 2 wrong usage, 3 refused, 4 not finished.`,
 		Example: `  lethe serve --demo
   lethe login

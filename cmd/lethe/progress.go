@@ -51,5 +51,6 @@ const clearLine = "\r\x1b[K"
 func (p *progress) end() {
 	if p.shown {
 		fmt.Fprint(p.out, clearLine)
+		p.shown = false
 	}
 }
