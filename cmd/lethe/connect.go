@@ -249,7 +249,7 @@ func (p profiles) write() error {
 		err = os.MkdirAll(filepath.Dir(name), 0o700)
 	}
 	if err == nil {
-		err = writeWhole(name, append(b, '\n'))
+		err = writeWhole(name, append(b, '\n'), true)
 	}
 	if err != nil {
 		return failure{statusFailed, "The file " + name + " cannot be written."}
@@ -258,23 +258,31 @@ func (p profiles) write() error {
 }
 
 // writeWhole writes a file for its owner alone, so that it is there whole or as it was.
-func writeWhole(name string, content []byte) (err error) {
+// Unless it may write over one that is there, that is fs.ErrExist.
+func writeWhole(name string, content []byte, over bool) error {
 	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*") // with mode 0600
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(f.Name())
-		}
-	}()
+	defer func() { _ = os.Remove(f.Name()) }() // gone, once it has its name
 	if _, err := f.Write(content); err != nil {
 		return errors.Join(err, f.Close())
 	}
 	if err := errors.Join(f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	return os.Rename(f.Name(), name)
+	put := os.Link
+	if over {
+		put = os.Rename
+	}
+	if err := put(f.Name(), name); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(name))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
 }
 
 func loginCommand() *cobra.Command {

@@ -301,7 +301,7 @@ func (p *reached) read(name string) error {
 func (p reached) write(name string) error {
 	b, err := json.Marshal(p)
 	if err == nil {
-		err = writeWhole(name+placeSuffix, append(b, '\n'))
+		err = writeWhole(name+placeSuffix, append(b, '\n'), true)
 	}
 	if err != nil {
 		return failure{statusFailed, "The file " + name + placeSuffix + " that keeps how far the import has come cannot be written."}

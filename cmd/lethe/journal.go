@@ -20,7 +20,8 @@ type journal struct {
 	Digest  string `json:"digest"` // of what is asked for, and about whom
 	Parts   []part `json:"parts"`
 
-	file string // "" where nothing is kept
+	file  string // "" where nothing is kept
+	fresh bool   // nothing is there under that name yet
 }
 
 // A part is one request of at most 2000 people. Its id is its subject_request_id and its
@@ -54,7 +55,7 @@ func (a *asking) openJournal(ids []string) (*journal, error) {
 			}
 			return &kept, nil
 		}
-		if !errors.Is(err, fs.ErrNotExist) {
+		if j.fresh = true; !errors.Is(err, fs.ErrNotExist) {
 			return nil, failure{statusUsage, "The file " + j.file + " that keeps what was sent in cannot be read: name another with --state."}
 		}
 	}
@@ -74,15 +75,20 @@ func (a *asking) digest(ids []string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// write keeps the journal for its owner's eyes only.
+// write keeps the journal for its owner's eyes only. The first time it is written over
+// none that is there: the same command may have begun twice.
 func (j *journal) write() error {
 	if j.file == "" {
 		return nil
 	}
 	b, err := json.MarshalIndent(j, "", "  ")
 	if err == nil {
-		err = writeWhole(j.file, append(b, '\n'))
+		err = writeWhole(j.file, append(b, '\n'), !j.fresh)
 	}
+	if j.fresh && errors.Is(err, fs.ErrExist) {
+		return failure{statusRefused, "Another run of this command began just before, and nothing was sent in by this one: run it again once that has ended."}
+	}
+	j.fresh = false
 	if err != nil {
 		return failure{statusFailed, "The file " + j.file + " that keeps what was sent in cannot be written: name another with --state. Nothing more was sent in."}
 	}

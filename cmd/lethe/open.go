@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"text/tabwriter"
 	"time"
@@ -88,10 +89,11 @@ func tellArchive(out io.Writer, a *archive.Archive, verified, asJSON bool) error
 // writeNew writes a file that is not there yet, or with force over one that is. It is
 // there whole or not at all.
 func writeNew(name string, content []byte, force bool) error {
-	if _, err := os.Lstat(name); !force && !errors.Is(err, os.ErrNotExist) {
+	err := writeWhole(name, content, force)
+	if errors.Is(err, fs.ErrExist) {
 		return failure{statusRefused, "The file that -o names is there already: name another, or add --force to write over it."}
 	}
-	if err := writeWhole(name, content); err != nil {
+	if err != nil {
 		return failure{statusFailed, "The file that -o names cannot be written."}
 	}
 	return nil
