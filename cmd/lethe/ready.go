@@ -49,6 +49,10 @@ curl -s '%[1]s/track?verbose=1' -H 'Content-Type: application/json' -d '[{"event
 task=$(curl -s -X POST '%[1]s/api/app/data-retrievals/v3.0/?token=%[2]s' -H 'Authorization: Bearer %[3]s' -d '{"distinct_ids":["%[5]s"],"compliance_type":"GDPR"}' | sed 's/.*"task_id":"\([^"]*\)".*/\1/'); echo "$task"
 
 curl -sfL --retry 20 --retry-delay 1 --retry-all-errors '%[1]s/api/app/data-retrievals/v3.0/'"$task"'/download?token=%[2]s' -H 'Authorization: Bearer %[3]s' -o export.zip && ls -l export.zip
+
+The same by this program, where it is on the path (lethe --help shows the rest):
+
+LETHE_TOKEN='%[3]s' lethe login --url '%[1]s' --project-token '%[2]s' && lethe export '%[5]s' -o person.zip && lethe open person.zip
 `, url, d.ProjectToken, d.GDPRToken, s.data, d.Subject, dsr.LinkURL(s.base(url), f.link))
 	return err
 }

@@ -167,20 +167,24 @@ func TestPrintedLinesWork(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	p := launch(t, "--demo", "--listen", "127.0.0.1:0", "--data", data)
 	var lines []string
-	for len(lines) < 3 {
+	for len(lines) < 4 {
 		line, err := p.out.ReadString('\n')
 		if err != nil {
-			t.Fatalf("got %d lines with curl, want 3: %v\n%s", len(lines), err, p.log)
+			t.Fatalf("got %d lines to paste, want 4: %v\n%s", len(lines), err, p.log)
 		}
-		if strings.Contains(line, "curl ") {
+		if strings.Contains(line, "curl ") || strings.HasPrefix(line, "LETHE_TOKEN=") {
 			lines = append(lines, line)
 		}
 	}
 	shell := exec.Command("sh", "-e", "-c", strings.Join(lines, "\n"))
 	shell.Dir = t.TempDir()
+	shell.Env = append(os.Environ(), "HOME="+shell.Dir, "XDG_CONFIG_HOME="+shell.Dir) // where profiles are kept
 	out, err := shell.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s\n%s", err, strings.Join(lines, "\n"), out)
+	}
+	if !strings.Contains(string(out), "Fetched and verified: person.zip") {
+		t.Errorf("got %s, want the archive to be fetched", out)
 	}
 	if !strings.Contains(string(out), `"status":1`) {
 		t.Errorf("got %s, want the event to be taken", out)
