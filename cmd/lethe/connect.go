@@ -326,11 +326,14 @@ func (n *connection) login(ctx context.Context, c *cobra.Command) error {
 				return err
 			}
 		}
+		if _, err := client.New(client.Config{URL: n.url}); err != nil { // before a secret is asked for
+			return failure{statusUsage, sentence(err.Error())}
+		}
 	}
 	p := profile{URL: strings.TrimSuffix(n.url, "/"), Project: n.project, Token: token}
 	to, err := client.New(client.Config{URL: p.URL, Project: p.Project, Token: p.Token, Patience: -1})
 	if err != nil {
-		return failure{statusUsage, sentence(err.Error())}
+		return err
 	}
 	if err := to.Try(ctx); err != nil {
 		return err

@@ -68,11 +68,14 @@ func (m *importing) each(ctx context.Context, c *cobra.Command, to *client.Clien
 	m.c, m.to = c, to
 	for _, name := range files {
 		err := m.file(ctx, name)
-		if errors.Is(err, context.Canceled) {
-			return failure{statusUnfinished, "Stopped. The same command goes on from there: " + name + placeSuffix + " keeps how far it has come."}
-		}
-		if err != nil {
-			return err
+		var f failure
+		switch {
+		case errors.As(err, &f):
+			return f
+		case errors.Is(err, context.Canceled):
+			return failure{statusUnfinished, "Stopped. " + goesOn(name)}
+		case err != nil && errors.As(told(err), &f): // of a call
+			return failure{f.status, f.sentence + " " + goesOn(name)}
 		}
 		m.sum.Files++
 	}
@@ -87,6 +90,11 @@ func (m *importing) each(ctx context.Context, c *cobra.Command, to *client.Clien
 		return failure{statusFailed, fmt.Sprintf("%s could not be stored; the files that end in .bad tell which and why.", count(m.sum.Bad, "line"))}
 	}
 	return nil
+}
+
+// goesOn tells how an import that was cut short goes on.
+func goesOn(name string) string {
+	return "The same command goes on from there: " + name + placeSuffix + " keeps how far it has come."
 }
 
 // A reached is how far a file was imported.
