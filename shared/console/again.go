@@ -15,7 +15,13 @@ import (
 func (v *visit) again(ended error) error {
 	v.body = v.r.Body
 	f, err := v.filled()
-	if err != nil {
+	keeps := "What you typed is kept on this page. Sign in on another one, then come back here and send it again."
+	if kind.Of(err) == kind.TooLarge {
+		// Its form is shown once more then, for the file to be chosen.
+		f.file = nil
+		f.Set("step", stepChange)
+		keeps += " The file is too large to be kept: you can choose one then, before anything is submitted."
+	} else if err != nil {
 		return err
 	}
 	if column, err := dsr.ColumnText(f.file); err == nil && column != "" {
@@ -29,7 +35,7 @@ func (v *visit) again(ended error) error {
 	status, title := statusOf(ended)
 	return v.show(status, title,
 		warn(kind.Sentence(ended)),
-		say("What you typed is kept on this page. Sign in on another one, then come back here and send it again."),
+		say(keeps),
 		html.P(html.A(html.Class("button"), html.Href(v.base()+signInPath), html.Target("_blank"), text("Sign in on another page"))),
 		html.Form(html.Method("post"), html.Action(v.r.URL.EscapedPath()), gomponents.If(f.parts, html.EncType("multipart/form-data")),
 			gomponents.Map(names, func(name string) node {

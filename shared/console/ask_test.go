@@ -404,18 +404,25 @@ func TestWhoMayNotAsk(t *testing.T) {
 func TestAFormIsKeptWhenTheSessionEnds(t *testing.T) {
 	w := newWorld(t)
 	b := w.as(pat)
+	kept := func(a answer) url.Values {
+		form := url.Values{}
+		for _, found := range regexp.MustCompile(`(?s)<textarea name="(\w+)"[^>]*>\n(.*?)</textarea>`).FindAllStringSubmatch(a.text, -1) {
+			form.Add(found[1], html.UnescapeString(found[2]))
+		}
+		return form
+	}
 	w.advance(account.SessionLife)
 	a := b.send("/exports/new", w.filled(""), []byte("<script>\n\"bob\""))
 	if a.Code != http.StatusForbidden || !strings.Contains(a.text, `action="/exports/new" enctype="multipart/form-data"`) || !strings.Contains(a.text, ">\n&lt;script&gt;\n&#34;bob&#34;</textarea>") ||
 		!strings.Contains(a.text, `name="step" hidden`) || !strings.Contains(a.text, `target="_blank"`) {
 		t.Fatalf("%d %s", a.Code, a.text)
 	}
-	form := url.Values{}
-	for _, found := range regexp.MustCompile(`(?s)<textarea name="(\w+)"[^>]*>\n(.*?)</textarea>`).FindAllStringSubmatch(a.text, -1) {
-		form.Add(found[1], html.UnescapeString(found[2]))
-	}
+	// All but a large file, without which nothing is submitted.
+	large := w.browser().send("/exports/new", w.filled("ada"), make([]byte, 2<<20))
+	large.wants(t, "a large file", 403, "Sign in first", "The file is too large to be kept", `target="_blank"`)
 	b.signIn(pat)
-	if r := w.submitted(b.send("/exports/new", form, nil)); w.idsOf(r) != "<script>|bob" {
+	b.send("/exports/new", kept(large), nil).wants(t, "sent again without it", 200, "<h1>Export user data</h1>", `value="ada"`)
+	if r := w.submitted(b.send("/exports/new", kept(a), nil)); w.idsOf(r) != "<script>|bob" {
 		t.Errorf("got %q", w.idsOf(r))
 	}
 	if a := w.browser().do("POST", "/requests/x/extension", url.Values{"reason": {"many"}}); a.Code != http.StatusForbidden || strings.Contains(a.text, "enctype") || !strings.Contains(a.text, ">\nmany</textarea>") {
