@@ -160,7 +160,9 @@ func TestAdministration(t *testing.T) {
 			says   string
 			args   []string
 		}{
-			{3, "Nobody", []string{"sign-in", "nobody@example.com"}},
+			{3, "give it a role first", []string{"sign-in", "nobody@example.com"}},
+			{3, "written right", []string{"token", "revoke", "nobody@example.com", "0f3c5a7e9b1d2468"}},
+			{3, "List the members", []string{"member", "remove", "nobody@example.com"}},
 			{3, "last owner", []string{"member", "remove", "owner@demo.example"}},
 			{3, "role must be", []string{"member", "set", "sam@example.com", "boss"}},
 			{2, "--project", []string{"project", "rotate", "token"}},

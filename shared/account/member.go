@@ -242,7 +242,7 @@ func (a *Accounts) RemoveMember(ctx context.Context, by dsr.By, project, name st
 		}
 	}
 	if len(removed) == 0 {
-		return nil, kind.Say(kind.NotFound, "There is no member of this name here.")
+		return nil, kind.Say(kind.NotFound, "There is no member of this name here. List the members to see their names.")
 	}
 	return removed, nil
 }

@@ -67,7 +67,7 @@ func (a *Accounts) AskForLink(ctx context.Context, by dsr.By, mail, path string)
 
 // signer is a person who has a role, or kind.NotFound.
 func (a *Accounts) signer(ctx context.Context, name string) (person, error) {
-	none := kind.Say(kind.NotFound, "Nobody of this mail address has a role here.")
+	none := kind.Say(kind.NotFound, "Nobody of this mail address has a role here. Look whether it is written right, or give it a role first.")
 	if !isHuman(name) {
 		return person{}, none
 	}

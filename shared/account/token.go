@@ -158,7 +158,7 @@ func (a *Accounts) holding(ctx context.Context, by dsr.By, name string, f func(p
 		now := a.clock().UTC()
 		p, version, err := a.person(ctx, name)
 		if kind.Of(err) == kind.NotFound {
-			return kind.Say(kind.NotFound, "Nobody of this name has a role here.")
+			return kind.Say(kind.NotFound, "Nobody of this name has a role here. Look whether it is written right, or give it a role first.")
 		}
 		if err != nil {
 			return err
