@@ -326,6 +326,13 @@ func TestRemovalEndsAll(t *testing.T) {
 	if _, err := w.RemoveMember(t.Context(), by(pat), "", sam); err != nil {
 		t.Fatal(err)
 	}
+	trail := w.trail(t, "")
+	if last := trail[len(trail)-1]; last.Action != "member.remove" || last.Detail != "sam@example.com: admin → none; 40 sessions, tokens or secrets ended" {
+		t.Errorf("the trail says %+v", last)
+	}
+	if last := trail[len(trail)-2]; last.Action != "session.begin" || last.Detail != "by OIDC, for the first time" {
+		t.Errorf("the trail says %+v", last)
+	}
 	w.set(t, "", sam, account.Analyst) // for somebody else, at the same providers
 	for n := range 60 {
 		known, other := identity(n), identity(n)

@@ -1,6 +1,7 @@
 package account_test
 
 import (
+	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -248,6 +249,34 @@ func TestFailuresAreLimited(t *testing.T) {
 	}
 	if err := w.TakeMail(t.Context(), "pat@EXAMPLE.com", "192.0.2.10"); kind.Of(err) != kind.Throttled {
 		t.Errorf("the same address in capitals: %v", err)
+	}
+	// From one network address, whoever the links are for.
+	who := 0
+	asked := func(from string) (n int) {
+		for ; n < 100; n++ {
+			who++
+			if err := w.TakeMail(t.Context(), fmt.Sprintf("somebody-%d@example.com", who), from); err != nil {
+				if kind.Of(err) != kind.Throttled || !strings.Contains(err.Error(), "from your network address") {
+					t.Error(err)
+				}
+				return n
+			}
+		}
+		return n
+	}
+	if a, b, c, d := asked("2001:db8:5:5::1"), asked("2001:db8:5:5::2"), asked("2001:db8:5:6::1"), asked("192.0.2.77"); a != 20 || b != 0 || c != 20 || d != 20 {
+		t.Errorf("%d and %d links from one /64, %d from the next and %d from another address were let through, want 20 from each", a, b, c, d)
+	}
+}
+
+// What is promised of how long something works, in numbers.
+func TestHowLongThingsWork(t *testing.T) {
+	for name, c := range map[string][2]time.Duration{
+		"a sign-in link": {account.LinkLife, 15 * time.Minute}, "a session": {account.SessionLife, 8 * time.Hour}, "a GDPR token": {account.TokenLife, 365 * 24 * time.Hour},
+	} {
+		if c[0] != c[1] {
+			t.Errorf("%s works for %v, want %v", name, c[0], c[1])
+		}
 	}
 }
 

@@ -271,6 +271,31 @@ func TestWhoMayImport(t *testing.T) {
 	}
 }
 
+// Wrong secrets from one network address are refused after a while, good ones are not.
+func TestWrongSecretsOfImportAreLimited(t *testing.T) {
+	in := newIntake(t)
+	limited := 0
+	for n := range 40 {
+		auth := basic("x", "")
+		if n%2 == 1 {
+			auth = basic(in.ServiceAccount, "x")
+		}
+		w := in.do("POST", "/import?strict=1&project_id="+in.ProjectID, "["+in.event("a")+"]", "Authorization", auth)
+		if w.Code == http.StatusTooManyRequests {
+			limited++
+			if w.Header().Get("Retry-After") == "" || !strings.Contains(w.Body.String(), "wrong tokens, secrets") {
+				t.Errorf("Retry-After %q, got %s without which limit", w.Header().Get("Retry-After"), w.Body)
+			}
+		}
+	}
+	if limited != 10 {
+		t.Errorf("%d of 40 were refused, want 10", limited)
+	}
+	if w := in.do("POST", "/import?strict=1", "["+in.event("a")+"]", "Authorization", basic(in.APISecret, "")); w.Code != http.StatusOK {
+		t.Errorf("the API secret beside it: %d %s", w.Code, w.Body)
+	}
+}
+
 func TestAnswersOfImport(t *testing.T) {
 	in := newIntake(t)
 	auth := []string{"Authorization", basic(in.APISecret, "")}

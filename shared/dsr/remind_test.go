@@ -362,6 +362,36 @@ func TestNews(t *testing.T) {
 	}
 }
 
+// What is no longer so when the sweep comes to it is not told: of a request that broke
+// and is at work again nobody hears that it failed.
+func TestNewsThatAreOldAreNotTold(t *testing.T) {
+	w, p := posted(t)
+	w.people()
+	w.source.broken = true
+	sub := submission(dsr.Export, "bob")
+	sub.By.Actor = sam1
+	r, err := w.Submit(w.ctx, sub)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.run()
+	w.want(r, dsr.Failure)
+	w.source.broken = false
+	if _, err := w.Rerun(w.ctx, project, r.Task, dsr.By{Actor: sam1}); err != nil {
+		t.Fatal(err)
+	}
+	w.sweep()
+	if len(p.sent) > 0 {
+		t.Errorf("while it is at work again: %q", p.told())
+	}
+	w.run()
+	w.want(r, dsr.Success)
+	w.sweep()
+	if want := []string{sam1 + ": An export is ready"}; !slices.Equal(p.told(), want) {
+		t.Errorf("got %q, want %q", p.told(), want)
+	}
+}
+
 // A carrier that is down keeps no request from its end, and news for 7 days.
 func TestNewsWaitForTheCarrier(t *testing.T) {
 	for down, want := range map[time.Duration]int{6 * aDay: 1, 8 * aDay: 0} {
