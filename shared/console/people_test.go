@@ -46,6 +46,18 @@ func TestInvitations(t *testing.T) {
 	if a := c.as[pat].follow("/projects/"+c.other+"/members", "name", c.program, "role", "analyst"); !strings.Contains(a.text, "The role was given.") || len(c.mails.sent) != 1 {
 		t.Errorf("a program: %s", a.text)
 	}
+	// Whom no mail can reach, or had too many, is told to who gave the role.
+	if a := b.follow(c.project("/members"), "name", "max@exämple.com", "role", "analyst"); !strings.Contains(a.text, "ASCII characters alone") || !strings.Contains(a.text, c.parts.LinkCommand) {
+		t.Errorf("an address that mail is not sent to: %s", a.text)
+	}
+	for range 5 {
+		if err := c.accounts.TakeMail(t.Context(), "busy@example.com", ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if a := b.follow(c.project("/members"), "name", "busy@example.com", "role", "analyst"); !strings.Contains(a.text, "too many went to this address lately") {
+		t.Errorf("an address with too many mails: %s", a.text)
+	}
 	c.deliver()
 	if len(c.mails.sent) != 1 {
 		t.Errorf("sent %+v", c.mails.sent[1:])
