@@ -31,9 +31,9 @@ func executionsCommand() *cobra.Command {
 		Use:   "executions",
 		Short: "List the latest runs of the state machines",
 		Long: `Executions lists the latest runs of the state machines that work on requests,
-the latest started first, of this machine alone. A run is named by the task id of its request and the
-number of the attempt. With a server running it asks the server, else it opens the
-data directory itself.`,
+the latest started first, of this machine alone. A run is named by the task id of its
+request and the number of the attempt. With a server running it asks the server, else
+it opens the data directory itself.`,
 		Example: `  lethe executions
   lethe executions --data /var/lib/lethe --limit 100 --json`,
 		Args: cobra.NoArgs,

@@ -338,6 +338,32 @@ func TestTrailAfterARestore(t *testing.T) {
 	}
 }
 
+// A restore is for when records are damaged: what cannot be read of a trail tells nothing,
+// and stops nothing.
+func TestTrailAfterARestoreOfWhatIsDamaged(t *testing.T) {
+	for _, row := range []string{"head", "entry#000000000002"} {
+		w := newWorld()
+		c := w.found(t)
+		clock := func() time.Time { return w.now }
+		old := w.snapshot(t)
+		w.record(t, c.ProjectID, "after the backup")
+		w.record(t, c.ProjectID, "and another")
+		damaged := table.Item{Key: table.Key{PK: "account#audit#" + c.ProjectID, SK: row}, Data: []byte("{")}
+		if err := w.control.Write(t.Context(), table.Put(damaged, table.Cond{})); err != nil {
+			t.Fatal(err)
+		}
+		before := w.Accounts
+		w.control = old
+		w.Accounts = account.New(old, clock)
+		if err := w.Restored(t.Context(), blob.NewMemory(clock), seals, before); err != nil {
+			t.Errorf("with a damaged %s: %v", row, err)
+		}
+		if trail := w.trail(t, c.ProjectID); trail[len(trail)-1].Action != "backup.restore" || trail[len(trail)-1].Detail != "" {
+			t.Errorf("with a damaged %s: %+v", row, trail)
+		}
+	}
+}
+
 // The records that a backup takes the place of tell how far the trail had gone, of which
 // no head was kept; and those of another trail tell nothing.
 func TestTrailAfterARestoreOfWhatCanBeRead(t *testing.T) {

@@ -407,17 +407,11 @@ func (a *Accounts) restored(ctx context.Context, files blob.Bucket, seals Seals,
 		}
 	}
 	if before != nil {
-		gone, _, err := before.head(ctx, trail)
-		if err != nil {
+		gone, err := before.beyond(ctx, trail, was)
+		if err != nil && kind.Of(err) != kind.Corrupt { // damage is what restores are for
 			return err
 		}
-		hash, err := before.hashAt(ctx, trail, gone, was.Number)
-		if err != nil {
-			return err
-		}
-		if gone.Number > was.Number && hash == was.Hash { // the trail of the backup is the beginning of that one
-			to = max(to, gone.Number)
-		}
+		to = max(to, gone)
 	}
 	if to > 0 {
 		e.Detail = fmt.Sprintf("entries %d to %d, and any later ones, were lost with the records of after the backup", was.Number+1, to)
@@ -426,6 +420,20 @@ func (a *Accounts) restored(ctx context.Context, files blob.Bucket, seals Seals,
 		}
 	}
 	return a.Record(ctx, e)
+}
+
+// beyond is the number of the last entry of a trail that begins as the one that stands at
+// was; 0 where it goes no further, or is another.
+func (a *Accounts) beyond(ctx context.Context, trail string, was head) (int64, error) {
+	last, _, err := a.head(ctx, trail)
+	if err != nil || last.Number <= was.Number {
+		return 0, err
+	}
+	hash, err := a.hashAt(ctx, trail, last, was.Number)
+	if err != nil || hash != was.Hash {
+		return 0, err
+	}
+	return last.Number, nil
 }
 
 // trails names every trail.

@@ -1,10 +1,9 @@
 // Makes requests in the console in a headless Chromium, as a person does: exports by a
 // single identifier and by a file, whose archives go into LETHE_OUT, and deletions until
 // the data is gone, one of them confirmed by a second person; with scripts and without, in
-// light and dark, on a narrow screen. It
-// fails where a page has a violation that axe-core finds, is wider than the screen, says
-// something on the browser's console, or asks for anything from elsewhere. Pictures of
-// the pages go into LETHE_SCREENSHOTS.
+// light and dark, on a narrow screen. It fails where a page has a violation that axe-core
+// finds, is wider than the screen, says something on the browser's console, or asks for
+// anything from elsewhere. Pictures of the pages go into LETHE_SCREENSHOTS.
 "use strict";
 const assert = require("assert");
 const fs = require("fs");
